@@ -1,0 +1,89 @@
+"""Deep Feature Interaction Maps of DNA sequence models, exact and with their significance.
+
+The public names are imported when they are first used, so that `import dfim_fast` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dfim_fast.errors import (
+        BackendError,
+        DfimError,
+        InputError,
+        ModelError,
+        NullError,
+        OutputError,
+        SettingsError,
+    )
+    from dfim_fast.graph.model import load_model
+    from dfim_fast.maps.attribution import attribute
+    from dfim_fast.maps.interaction import interaction_map
+    from dfim_fast.sequence.one_hot import one_hot
+    from dfim_fast.sequence.shuffle import dinucleotide_shuffle
+    from dfim_fast.stats.null import null_map
+    from dfim_fast.stats.significance import significance
+
+    __version__: str
+
+# Public name -> the module that defines it.
+_HOME = {
+    "BackendError": "errors",
+    "DfimError": "errors",
+    "InputError": "errors",
+    "ModelError": "errors",
+    "NullError": "errors",
+    "OutputError": "errors",
+    "SettingsError": "errors",
+    "attribute": "maps.attribution",
+    "dinucleotide_shuffle": "sequence.shuffle",
+    "interaction_map": "maps.interaction",
+    "load_model": "graph.model",
+    "null_map": "stats.null",
+    "one_hot": "sequence.one_hot",
+    "significance": "stats.significance",
+}
+
+__all__ = [
+    "BackendError",
+    "DfimError",
+    "InputError",
+    "ModelError",
+    "NullError",
+    "OutputError",
+    "SettingsError",
+    "__version__",
+    "attribute",
+    "dinucleotide_shuffle",
+    "interaction_map",
+    "load_model",
+    "null_map",
+    "one_hot",
+    "significance",
+]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("dfim_fast")
+    except PackageNotFoundError:  # run from a source folder that was never installed
+        return "0+not.installed"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value = _version()
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f"dfim_fast.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module 'dfim_fast' has no attribute {name!r}")
+    globals()[name] = value  # the next use skips this function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
