@@ -1,0 +1,1 @@
+"""DNA as arrays: one-hot and codes, shuffles, references, mutants, random numbers."""

@@ -1,0 +1,180 @@
+"""Dinucleotide shuffles, drawn uniformly.
+
+A sequence is an Eulerian trail from its first to its last base on the multigraph whose edges are
+its dinucleotides; every other trail between the same ends is a shuffle. A trail leaves each base
+for the last time along one edge, and these last exits form an arborescence rooted at the last
+base. So a uniform trail is a uniform arborescence (Wilson's loop-erased random walk) and a uniform
+order of the remaining edges. Equal edges are exchangeable in equally many ways in every sequence,
+so uniform over trails is uniform over sequences.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from dfim_fast.errors import SettingsError
+from dfim_fast.sequence.one_hot import UNKNOWN, encode, from_codes
+from dfim_fast.sequence.random import STREAM_WORDS, bounded, content_keys, start_stream
+
+
+def dinucleotide_shuffle(
+    X: Any, n: int = 20, random_state: int = 0, purpose: str = "reference"
+) -> npt.NDArray[np.float32]:
+    """Shuffle sequences, keeping their first and last base and every dinucleotide count.
+
+    Each shuffle is drawn uniformly from all sequences with those counts and ends. N stays in
+    place, and each run of A, C, G, T between N's shuffles alone. The shuffles of a sequence depend
+    only on ``random_state``, ``purpose``, the sequence itself and the shuffle's number, so equal
+    sequences get equal shuffles, and shuffle k does not change with ``n``.
+
+    Parameters
+    ----------
+    X : list of str, str, or one-hot array, (N, 4, L) or (4, L)
+    n : int
+        Shuffles of each sequence.
+    random_state : int
+        Seed.
+    purpose : str
+        Another purpose gives other shuffles from the same seed.
+
+    Returns
+    -------
+    ndarray, (N, n, 4, L) float32
+
+    Raises
+    ------
+    InputError
+        If ``X`` is not valid DNA.
+    SettingsError
+        If ``n`` is below 1 or ``random_state`` no integer.
+    """
+    shuffled = shuffle_codes(encode(X), n, random_state, purpose)
+    sequences, _, length = shuffled.shape
+    return from_codes(shuffled.reshape(-1, length)).reshape(sequences, n, 4, length)
+
+
+def shuffle_codes(
+    codes: npt.NDArray[np.int8], n: int = 20, random_state: int = 0, purpose: str = "reference"
+) -> npt.NDArray[np.int8]:
+    """Do the work of :func:`dinucleotide_shuffle` on codes, at a sixteenth of the memory.
+
+    Parameters
+    ----------
+    codes : ndarray, (N, L) int8
+        As :func:`dfim_fast.sequence.one_hot.encode` returns them.
+    n, random_state, purpose
+        As in :func:`dinucleotide_shuffle`.
+
+    Returns
+    -------
+    ndarray, (N, n, L) int8
+
+    Raises
+    ------
+    SettingsError
+        If ``n`` is below 1 or ``random_state`` no integer.
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise SettingsError(f"n={n!r} shuffles: pass an integer of at least 1")
+    codes = np.ascontiguousarray(codes, dtype=np.int8)
+    keys = content_keys(random_state, purpose, (row.tobytes() for row in codes))
+    out = np.empty((codes.shape[0], n, codes.shape[1]), dtype=np.int8)
+    _shuffle_all(codes, keys, out)
+    return out
+
+
+@numba.njit(cache=True)
+def _shuffle_all(codes: Any, keys: Any, out: Any) -> None:
+    """Fill out (N, n, L) with shuffles of codes (N, L) under keys (N,)."""
+    length = codes.shape[1]
+    stream = np.empty(STREAM_WORDS, dtype=np.uint32)
+    edges = np.empty(length, dtype=np.int8)
+    for i in range(codes.shape[0]):
+        for k in range(out.shape[1]):
+            start_stream(stream, keys[i], np.uint64(k))
+            first = 0
+            while first < length:
+                if codes[i, first] == UNKNOWN:
+                    out[i, k, first] = UNKNOWN
+                    first += 1
+                    continue
+                end = first + 1
+                while end < length and codes[i, end] != UNKNOWN:
+                    end += 1
+                _shuffle_run(codes[i, first:end], out[i, k, first:end], edges, stream)
+                first = end
+
+
+@numba.njit(cache=True)
+def _shuffle_run(run: Any, out: Any, edges: Any, stream: Any) -> None:
+    """Write one uniform shuffle of a run (L,) without N into out (L,); edges is scratch (>= L,)."""
+    length = run.shape[0]
+    counts = np.zeros((4, 4), dtype=np.int64)
+    for p in range(length - 1):
+        counts[run[p], run[p + 1]] += 1
+    last_exit = _arborescence(counts, run[length - 1], stream)
+
+    # The exits of base v are edges[begin[v]:begin[v + 1]]: shuffled, then the tree's edge.
+    begin = np.zeros(5, dtype=np.int64)
+    for v in range(4):
+        stop = begin[v]
+        if last_exit[v] >= 0:
+            counts[v, last_exit[v]] -= 1
+        for u in range(4):
+            for _ in range(counts[v, u]):
+                edges[stop] = u
+                stop += 1
+        for p in range(stop - 1, begin[v], -1):
+            q = begin[v] + bounded(stream, p - begin[v] + 1)
+            edges[p], edges[q] = edges[q], edges[p]
+        if last_exit[v] >= 0:
+            edges[stop] = last_exit[v]
+            stop += 1
+        begin[v + 1] = stop
+
+    base = run[0]
+    out[0] = base
+    for p in range(1, length):
+        edge = begin[base]
+        begin[base] = edge + 1
+        base = edges[edge]
+        out[p] = base
+
+
+@numba.njit(cache=True)
+def _arborescence(counts: Any, root: Any, stream: Any) -> Any:
+    """Draw a uniform spanning arborescence towards root, edge (v, u) present counts[v, u] times.
+
+    Returns the successor of each base, (4,) int64; -1 for the root and for bases without exits.
+    """
+    successor = np.full(4, -1, dtype=np.int64)
+    in_tree = np.zeros(4, dtype=np.bool_)
+    exits = np.zeros(4, dtype=np.int64)
+    for v in range(4):
+        # A self-loop is always erased from the walk, so it is never taken; long homopolymers
+        # would otherwise hold the walk for as many steps as they are long.
+        exits[v] = counts[v].sum() - counts[v, v]
+    in_tree[root] = True
+    for start in range(4):
+        if exits[start] == 0:
+            continue
+        v = start
+        while not in_tree[v]:
+            # Only the latest exit of each base is kept: this erases the loops.
+            rest = bounded(stream, exits[v])
+            u = 0
+            while u == v or rest >= counts[v, u]:
+                if u != v:
+                    rest -= counts[v, u]
+                u += 1
+            successor[v] = u
+            v = u
+        v = start
+        while not in_tree[v]:
+            in_tree[v] = True
+            v = successor[v]
+    return successor
