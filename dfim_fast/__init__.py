@@ -18,9 +18,9 @@ if TYPE_CHECKING:
         OutputError,
         SettingsError,
     )
-    from dfim_fast.graph.model import load_model
     from dfim_fast.maps.attribution import attribute
-    from dfim_fast.maps.interaction import interaction_map
+    from dfim_fast.maps.interaction import InteractionMap, interaction_map
+    from dfim_fast.maps.model import Model, load_model
     from dfim_fast.sequence.one_hot import one_hot
     from dfim_fast.sequence.shuffle import dinucleotide_shuffle
     from dfim_fast.stats.null import null_map
@@ -40,7 +40,9 @@ _HOME = {
     "attribute": "maps.attribution",
     "dinucleotide_shuffle": "sequence.shuffle",
     "interaction_map": "maps.interaction",
-    "load_model": "graph.model",
+    "load_model": "maps.model",
+    "InteractionMap": "maps.interaction",
+    "Model": "maps.model",
     "null_map": "stats.null",
     "one_hot": "sequence.one_hot",
     "significance": "stats.significance",
@@ -50,6 +52,8 @@ __all__ = [
     "BackendError",
     "DfimError",
     "InputError",
+    "InteractionMap",
+    "Model",
     "ModelError",
     "NullError",
     "OutputError",

@@ -1,0 +1,1 @@
+"""Machines that carry out a plan."""

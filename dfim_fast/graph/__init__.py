@@ -1,0 +1,1 @@
+"""ONNX in, a graph of operators on (positions, channels) out."""

@@ -1,0 +1,186 @@
+"""ONNX nodes, one after the other, into operators. All that cannot be read is listed at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from dfim_fast.errors import ModelError
+from dfim_fast.graph.graph import Graph, GraphNode, Task
+from dfim_fast.graph.simplify import simplify
+from dfim_fast.graph.source import InputSpec, input_specs
+from dfim_fast.ops.base import Operator, Shape
+from dfim_fast.ops.layout import Tensor
+from dfim_fast.ops.node import Node
+from dfim_fast.ops.registry import Unsupported, readers
+from dfim_fast.ops.source import Input
+
+# Stands for an open batch size while shapes are computed; a large prime is no layer's size.
+OPEN_BATCH = 7919
+
+
+class Unread:
+    """The output of a node that could not be read; what depends on it is passed over."""
+
+
+class Importer:
+    """Builds a graph node by node; ``problems`` collects what stands in the way."""
+
+    def __init__(self, proto: Any, spec: InputSpec) -> None:
+        self.nodes: list[GraphNode] = []
+        self.problems: list[str] = []
+        self.opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")),
+                         default=1)
+        batch = spec.batch or OPEN_BATCH
+        shape = (spec.length, 4)
+        self.add(spec.name, Input(spec.length), (), [])
+        self.values: dict[str, Any] = {"": None, spec.name: Tensor(0, shape, spec.axes, batch)}
+        for weight in proto.graph.initializer:
+            self.values[weight.name] = self.checked(weight.name, onnx.numpy_helper.to_array(weight))
+        for node in proto.graph.node:
+            self.read(node)
+
+    def add(self, name: str, op: Operator, inputs: tuple[int, ...], shapes: list[Shape]) -> int:
+        """Append an operator; returns its index."""
+        self.nodes.append(GraphNode(name, op, inputs, op.output_shape(*shapes)))
+        return len(self.nodes) - 1
+
+    def checked(self, name: str, array: np.ndarray) -> np.ndarray:
+        """A weight, reported if it holds NaN or infinity."""
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = int((~np.isfinite(array)).sum())
+            self.problems.append(
+                f"weight {name!r}: {bad} of {array.size} values are NaN or infinite; "
+                "check the training run and export again"
+            )
+        return array
+
+    def read(self, proto: Any) -> None:
+        """Read one ONNX node into ``values``."""
+        name = proto.name or (proto.output[0] if proto.output else proto.op_type)
+        inputs = [self.values.get(i, Unread()) for i in proto.input]
+        outputs: Any
+        try:
+            outputs = self.outputs(proto, name, inputs)
+        except Unsupported as reason:
+            self.problems.append(f"node {name!r} ({proto.op_type}): {reason}")
+            outputs = Unread()
+        if not isinstance(outputs, list):
+            outputs = [outputs]
+        for i, output in enumerate(proto.output):
+            self.values[output] = outputs[i] if i < len(outputs) else Unread()
+
+    def outputs(self, proto: Any, name: str, inputs: list[Any]) -> Any:
+        """The node's value: folded if constant, else through its reader."""
+        subgraphs = any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+                        for a in proto.attribute)
+        if not subgraphs and all(v is None or isinstance(v, np.ndarray) for v in inputs):
+            return [self.checked(name, v) for v in fold(proto, inputs, self.opset)]
+        reader = readers().get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
+        if reader is None:
+            known = ", ".join(sorted(readers()))
+            domain = f" of domain {proto.domain!r}" if proto.domain not in ("", "ai.onnx") else ""
+            raise Unsupported(f"this operator{domain} is not supported (supported: {known})"
+                              if not self.problems else
+                              f"this operator{domain} is not supported")
+        if any(isinstance(v, Unread) for v in inputs):
+            return Unread()
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+        return reader(Node(self, name, proto.op_type, inputs, attributes, self.opset))
+
+
+def fold(proto: Any, inputs: list[Any], opset: int) -> list[np.ndarray]:
+    """A node of constants, computed by onnx's own evaluator."""
+    feeds = {n: v for n, v in zip(proto.input, inputs, strict=True) if v is not None}
+    graph = onnx.helper.make_graph(
+        [proto], "constant",
+        [onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype),
+                                            v.shape) for n, v in feeds.items()],
+        [onnx.helper.make_empty_tensor_value_info(o) for o in proto.output if o],
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid(proto.domain, opset)]
+    )
+    try:
+        results = ReferenceEvaluator(model).run(None, feeds)
+    except Exception as error:  # the evaluator raises whatever its operator raises
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Unsupported(f"its constant inputs cannot be evaluated ({why})") from None
+    return [np.asarray(r) for r in results]
+
+
+def read_graph(
+    proto: Any, label: str, target: str = "logit", sequence_length: int | None = None
+) -> Graph:
+    """The graph of an ONNX model.
+
+    Parameters
+    ----------
+    proto : onnx.ModelProto
+    label : str
+        Name of the model in messages.
+    target : {"logit", "output"}
+        Whether a Sigmoid or Softmax at an output is scored at its input or as it is.
+    sequence_length : int, optional
+        Needed where the model leaves the length open.
+
+    Raises
+    ------
+    ModelError
+        Every problem of the model, one line each.
+    """
+    first: list[str] = []
+    for spec in input_specs(proto, label, sequence_length):
+        importer = Importer(proto, spec)
+        graph = None if importer.problems else finish(importer, proto, target)
+        if graph is not None:
+            return simplify(graph)
+        first = first or importer.problems
+    count = "1 problem" if len(first) == 1 else f"{len(first)} problems"
+    if len(first) == 1:
+        raise ModelError(f"{label}: {first[0]}")
+    raise ModelError("\n".join([f"{label}: {count}:", *(f"  {p}" for p in first)]))
+
+
+def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
+    """Turn the graph outputs into tasks."""
+    tasks: list[Task] = []
+    for output in proto.graph.output:
+        value = importer.values.get(output.name)
+        if not isinstance(value, Tensor):
+            importer.problems.append(f"output {output.name!r}: does not depend on the sequence")
+            continue
+        node = value.node
+        if importer.nodes[node].op.squashes and target == "logit":
+            node = importer.nodes[node].inputs[0]
+        tasks += output_tasks(output.name, value, node)
+    graph = Graph(tuple(importer.nodes), tuple(tasks))
+    for i in sorted({a for t in tasks for a in graph.ancestors(t.node)}):
+        if graph.nodes[i].op.output_only:
+            importer.problems.append(
+                f"node {graph.nodes[i].name!r} ({type(graph.nodes[i].op).__name__}): is supported "
+                "only at an output and scored at its input; use target='logit'"
+            )
+    return None if importer.problems else graph
+
+
+def output_tasks(name: str, value: Tensor, node: int) -> list[Task]:
+    """One task for each number of an output, in ONNX order."""
+    rows, channels = value.shape
+    order = "".join(value.axes)
+    count = rows * channels
+    tasks = []
+    for k in range(count):
+        if rows == 1 or channels == 1:
+            row, channel, label = (k if channels == 1 else 0), (0 if channels == 1 else k), str(k)
+        elif order.index("L") < order.index("C"):
+            row, channel = divmod(k, channels)
+            label = f"{row},{channel}"
+        else:
+            channel, row = divmod(k, rows)
+            label = f"{channel},{row}"
+        tasks.append(Task(name if count == 1 else f"{name}[{label}]", node, row, channel))
+    return tasks

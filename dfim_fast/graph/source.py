@@ -1,0 +1,127 @@
+"""An ONNX file, bytes or message as a ModelProto, and what its input looks like."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from dfim_fast.errors import ModelError
+from dfim_fast.ops.layout import Axes
+
+
+def read_proto(source: str | Path | bytes | Any) -> tuple[Any, str, str]:
+    """The model, a name for messages and a hash of its content.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file or it is not an ONNX model.
+    """
+    if isinstance(source, onnx.ModelProto):
+        proto, label = source, "model"
+    else:
+        label = "model" if isinstance(source, bytes) else str(source)
+        try:
+            if isinstance(source, bytes):
+                proto = onnx.load_model_from_string(source)
+            elif Path(source).is_dir():
+                raise ModelError(f"{label}: is a folder; give the path of an ONNX file")
+            elif not Path(source).exists():
+                raise ModelError(f"{label}: no such file; give the path of an ONNX model")
+            else:
+                proto = onnx.load(str(source))
+        except ModelError:
+            raise
+        except Exception as error:  # protobuf's own classes differ between its implementations
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ModelError(
+                f"{label}: cannot be read as an ONNX model ({why}); "
+                "export it with torch.onnx.export or tf2onnx"
+            ) from None
+    if not proto.graph.output:
+        raise ModelError(f"{label}: is empty or not an ONNX model; it has no outputs")
+    if proto.functions:
+        proto = onnx.inliner.inline_local_functions(proto)
+    digest = hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+    return proto, label, digest[:16]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the ONNX input holds: axes as in ops/layout.py, length, batch size or None."""
+
+    name: str
+    axes: Axes
+    length: int
+    batch: int | None
+
+
+def input_specs(proto: Any, label: str, sequence_length: int | None) -> list[InputSpec]:
+    """How the sequence may be laid out: one entry, or two for a flat input.
+
+    Raises
+    ------
+    ModelError
+        For several inputs, a wrong rank, a channel axis that is not 4 or an unknown length.
+    """
+    constants = {t.name for t in proto.graph.initializer}
+    inputs = [i for i in proto.graph.input if i.name not in constants]
+    if len(inputs) != 1:
+        names = ", ".join(repr(i.name) for i in inputs) or "none"
+        raise ModelError(
+            f"{label}: the model needs exactly one input, the sequence, but has {len(inputs)} "
+            f"({names}); re-export it with the others as constants"
+        )
+    value = inputs[0]
+    dims = [d.dim_value or None for d in value.type.tensor_type.shape.dim]
+    shown = "(" + ", ".join(str(d or "?") for d in dims) + ")"
+    where = f"{label}: input {value.name!r} of shape {shown}"
+    if len(dims) not in (2, 3, 4):
+        raise ModelError(
+            f"{where} has rank {len(dims)}; wanted (N, 4, L), (N, L, 4), (N, 1, 4, L), "
+            "(N, 4, 1, L) or (N, 4L)"
+        )
+    layouts = _layouts(dims)
+    if not layouts:
+        raise ModelError(
+            f"{where} has no channel axis of 4; wanted (N, 4, L), (N, L, 4), (N, 1, 4, L), "
+            "(N, 4, 1, L) or (N, 4L)"
+        )
+    axes = layouts[0]
+    along = next(i for i, a in enumerate(axes) if "L" in a)
+    fixed = dims[along]
+    if fixed is not None and len(axes[along]) == 2:
+        fixed //= 4
+    if fixed is None and sequence_length is None:
+        raise ModelError(
+            f"{where} leaves the sequence length open; pass sequence_length= (--sequence-length)"
+        )
+    if fixed is not None and sequence_length is not None and fixed != sequence_length:
+        raise ModelError(
+            f"{where} is fixed at length {fixed}, not {sequence_length}; drop sequence_length="
+        )
+    length = fixed or sequence_length
+    if length is None or length < 1:
+        raise ModelError(f"{where}: sequence_length={length} is not a positive number")
+    return [InputSpec(value.name, a, length, dims[0]) for a in layouts]
+
+
+def _layouts(dims: list[int | None]) -> list[Axes]:
+    """The axes an input of these sizes can have, likeliest first."""
+    if len(dims) == 2:
+        return [] if dims[1] is not None and dims[1] % 4 else [("N", "CL"), ("N", "LC")]
+    if len(dims) == 3:
+        return [a for a in (("N", "C", "L"), ("N", "L", "C")) if dims[a.index("C")] == 4][:1]
+    found: list[Axes] = []
+    for c in (1, 2, 3):
+        rest = [i for i in (1, 2, 3) if i != c]
+        unit = next((i for i in rest if dims[i] == 1), None)
+        if dims[c] == 4 and unit is not None:
+            along = rest[1 - rest.index(unit)]
+            found.append(tuple("N" if i == 0 else "C" if i == c else "L" if i == along else ""
+                               for i in range(4)))
+    return found[:1]

@@ -1,0 +1,90 @@
+"""Importance of the observed bases, or of all four."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from dfim_fast.maps.model import Model
+from dfim_fast.maps.request import make_request, warn_delta
+
+
+def attribute(
+    model: Model,
+    X: Any,
+    *,
+    method: str = "deeplift",
+    references: Any = "dinucleotide",
+    n_references: int = 20,
+    gc: float = 0.46,
+    random_state: int = 0,
+    task: int | str | Sequence[int | str] = 0,
+    contribution: str = "projected",
+    maxpool: str = "shap",
+    epsilon: float = 1e-6,
+    hypothetical: bool = False,
+    backend: str = "auto",
+    memory_limit: int | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+) -> np.ndarray:
+    """Importance scores of sequences.
+
+    Parameters
+    ----------
+    model : Model
+    X : list of str, or one-hot array (N, 4, L)
+    method : {"deeplift", "gradient", "gradient_corrected"}
+        DeepLIFT's Rescale rule, gradient times input, or the latter with the gradient's mean over
+        the four bases subtracted.
+    references : {"dinucleotide", "gc", "zeros"} or array (R, 4, L) or (N, R, 4, L)
+        What a sequence is compared with; DeepLIFT only.
+    n_references : int
+        Dinucleotide shuffles for each sequence.
+    gc : float
+        GC content of the "gc" background.
+    random_state : int
+    task : int, str, or list of them
+    contribution : {"projected", "observed"}
+        ``sum_b m[b] (X[b] - R[b])``, which sums to the difference from the reference, or
+        ``m[observed] (1 - R[observed])``.
+    maxpool : {"shap", "deeplift"}
+        How a pooled difference is shared (SEMANTICS: Importance scores).
+    epsilon : float
+        Below this distance from the reference a multiplier is the derivative.
+    hypothetical : bool
+        Fill all four bases: ``H[c] = sum_b m[b] (1[b=c] - R[b])``.
+    backend : str
+    memory_limit : int, optional
+        Bytes of workspace.
+    threads : int, optional
+    progress : bool
+
+    Returns
+    -------
+    ndarray (N, 4, L)
+        Zero off the observed base unless ``hypothetical``; with a list of tasks (K, N, 4, L).
+
+    Raises
+    ------
+    InputError, SettingsError, BackendError
+    """
+    request = make_request(
+        model, X, method=method, references=references, n_references=n_references, gc=gc,
+        random_state=random_state, task=task, contribution=contribution, maxpool=maxpool,
+        epsilon=epsilon, backend=backend, sources=[0], window=0, memory_limit=memory_limit,
+        threads=threads)
+    found, worst = [], None
+    for first, last in tqdm(list(request.chunks(1)), unit="seq", disable=not progress):
+        for values, error in request.backend.attributions(
+            request.x[first:last], request.own_references(first, last), hypothetical
+        ):
+            found.append(values.swapaxes(1, 2))
+            if error is not None:
+                worst = max(worst or 0.0, error)
+    warn_delta(worst)
+    result = np.stack(found, axis=1)
+    return result if request.several else result[0]

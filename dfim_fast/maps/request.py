@@ -1,0 +1,137 @@
+"""What attribute, interaction_map and null_map share: arguments checked, plan and inputs made."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dfim_fast.backends.base import Backend
+from dfim_fast.backends.select import make_backend
+from dfim_fast.errors import InputError
+from dfim_fast.maps.model import Model
+from dfim_fast.plan.plan import Plan
+from dfim_fast.plan.planner import make_plan
+from dfim_fast.sequence.one_hot import as_one_hot
+from dfim_fast.sequence.references import make_references
+
+DELTA_BOUND = 1e-3  # relative summation-to-delta error that is worth a warning
+
+
+@dataclass
+class Request:
+    """A checked call: sequences, plan and backend.
+
+    Attributes
+    ----------
+    model : Model
+    x : ndarray (N, 4, L) float32
+    names : list of str
+    plan : Plan
+    backend : Backend
+    several : bool
+        Whether ``task`` was a list: results then carry a leading task axis.
+    settings : dict
+        Every setting of the call that shapes its numbers.
+    """
+
+    model: Model
+    x: np.ndarray
+    names: list[str]
+    plan: Plan
+    backend: Backend
+    several: bool
+    settings: dict[str, Any]
+    references: Any
+
+    def own_references(self, first: int, last: int) -> np.ndarray | None:
+        """References (n, R, 4, L) of sequences first to last, or None for gradients."""
+        if not self.plan.n_references:
+            return None
+        given, s = self.references, self.settings
+        if isinstance(given, np.ndarray) and given.ndim == 4:
+            given = given[first:last]
+        return make_references(
+            self.x[first:last], given, s["n_references"], s["gc"], s["random_state"])
+
+    def chunks(self, size: int) -> Iterator[tuple[int, int]]:
+        """Pieces of the sequences, ``size`` at a time."""
+        for first in range(0, len(self.x), size):
+            yield first, min(first + size, len(self.x))
+
+
+def make_request(
+    model: Model,
+    X: Any,
+    *,
+    method: str,
+    references: Any,
+    n_references: int,
+    gc: float,
+    random_state: int,
+    task: int | str | Sequence[int | str],
+    contribution: str,
+    maxpool: str,
+    epsilon: float,
+    backend: str,
+    sources: Any = None,
+    targets: Any = None,
+    window: int | None = None,
+    memory_limit: int | None = None,
+    threads: int | None = None,
+    names: Sequence[str] | None = None,
+) -> Request:
+    """Check everything before anything is computed.
+
+    Raises
+    ------
+    InputError, SettingsError, BackendError
+    """
+    if model.target == "output":
+        warnings.warn(
+            "target='output' scores the squashed output, which makes interactions of its own; "
+            "target='logit' avoids them", stacklevel=3)
+    labels = None if names is None else [str(n) for n in names]
+    x = as_one_hot(X, model.sequence_length, labels)
+    if labels is None:
+        labels = [str(i) for i in range(len(x))]
+    elif len(labels) != len(x):
+        raise InputError(f"{len(labels)} names for {len(x)} sequences; give one name each")
+    if not isinstance(references, str):
+        references = np.asarray(references)
+        if references.ndim == 4 and len(references) != len(x):
+            raise InputError(
+                f"references of shape {references.shape} are for {len(references)} sequences, but "
+                f"there are {len(x)}; wanted (R, 4, L) or ({len(x)}, R, 4, L)")
+    count = 0
+    if method == "deeplift":
+        one = references[:1] if getattr(references, "ndim", 0) == 4 else references
+        count = make_references(x[:1], one, n_references, gc, random_state).shape[1]
+    several = isinstance(task, (list, tuple))
+    plan = make_plan(
+        model.graph, method=method, task=list(task) if several else task,  # type: ignore[arg-type]
+        contribution=contribution, maxpool=maxpool, epsilon=epsilon, n_references=count,
+        sources=sources, targets=targets, window=window, memory_limit=memory_limit,
+        threads=threads,
+    )
+    settings = {
+        "method": method, "references": references if isinstance(references, str) else "array",
+        "n_references": n_references, "gc": gc, "random_state": random_state,
+        "tasks": [model.task_names[t] for t in plan.tasks], "contribution": contribution,
+        "maxpool": maxpool, "epsilon": epsilon, "window": window, "backend": backend,
+        "target": model.target,
+    }
+    return Request(model, x, labels, plan, make_backend(backend, plan), several, settings,
+                   references)
+
+
+def warn_delta(error: float | None) -> None:
+    """Warn where contributions do not sum to the difference from the reference."""
+    if error is not None and error > DELTA_BOUND:
+        warnings.warn(
+            f"summation-to-delta is off by {error:.2g} of the sum of |C| (bound {DELTA_BOUND:g}): "
+            "inputs of a pool that differ by less than epsilon from the reference can lose their "
+            "share; a smaller epsilon= may help", stacklevel=3)

@@ -1,0 +1,155 @@
+"""What an operator is: shapes, forward, gradient, Rescale and cone rule of one kind of layer.
+
+Every tensor of the graph is (positions, channels) for one sequence; arrays carry a leading batch
+axis: ``(B, L, C)``. ONNX axes orders are resolved at import (see layout.py), so no operator ever
+sees a transposed tensor. Formulas are written once in NumPy and keep the dtype they are given:
+float64 in the reference backend, float32 where a fast backend has no kernel of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+Array = np.ndarray
+Shape = tuple[int, int]  # (positions, channels)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How multipliers are propagated (SEMANTICS: Importance scores).
+
+    Attributes
+    ----------
+    epsilon : float
+        For ``|x - r| < epsilon`` a multiplier is the derivative at x.
+    maxpool : {"shap", "deeplift"}
+        Which positions share a pooled difference.
+    """
+
+    epsilon: float = 1e-6
+    maxpool: str = "shap"
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """Base of all operators.
+
+    ``linear`` operators pass gradients and multipliers the same way whatever the activations, so
+    they need only ``gradient``; for the others ``rescale`` says what DeepLIFT's Rescale rule does.
+    """
+
+    linear: ClassVar[bool] = False
+    squashes: ClassVar[bool] = False  # at an output, its input is scored instead
+    output_only: ClassVar[bool] = False  # has no backward rule, so it may stand at an output only
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Shape (L, C) of the output for the input shapes."""
+        raise AssertionError(f"{type(self).__name__} has no shape rule")
+
+    def forward(self, xs: Sequence[Array]) -> Array:
+        """Output (B, L', C') for the inputs (B, L, C)."""
+        raise AssertionError(f"{type(self).__name__} has no forward rule")
+
+    def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
+        """Gradient at every input, given the gradient g at the output."""
+        raise AssertionError(f"{type(self).__name__} has no gradient rule")
+
+    def rescale(
+        self,
+        m: Array,
+        xs: Sequence[Array],
+        rs: Sequence[Array],
+        y: Array,
+        yr: Array,
+        rule: Rule,
+    ) -> list[Array]:
+        """Multipliers at every input, given multipliers m at the output, for x against r."""
+        if not self.linear:
+            raise AssertionError(f"{type(self).__name__} has no Rescale rule")
+        return self.gradient(m, xs, y)
+
+    def spread(self, masks: Sequence[Array]) -> Array:
+        """Cone rule, forward: output rows (S, L') that read a changed input row (S, L)."""
+        return np.logical_or.reduce(np.broadcast_arrays(*masks))
+
+    def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
+        """Cone rule, backward: input rows (S, L) whose gradient reads a changed output row."""
+        return [mask if n == mask.shape[1] else mask.any(1, keepdims=True) for n in lengths]
+
+    def multiply_adds(self, *inputs: Shape) -> int:
+        """Counted multiply-adds of one forward pass of one sequence (backward costs the same)."""
+        return 0
+
+    def astype(self, dtype: type) -> Self:
+        """The same operator with its constants in another precision."""
+        changed = {
+            f.name: v.astype(dtype)
+            for f in dataclasses.fields(self)
+            if isinstance(v := getattr(self, f.name), np.ndarray) and v.dtype.kind == "f"
+        }
+        return dataclasses.replace(self, **changed) if changed else self
+
+    def describe(self) -> str:
+        """Short text for ``info`` and ``print(model)``."""
+        return type(self).__name__
+
+
+@dataclass(frozen=True, eq=False)
+class Elementwise(Operator):
+    """y = f(x) for every element on its own. Subclasses give ``value`` and ``slope``."""
+
+    piecewise_linear: ClassVar[bool] = False  # ReLU-like: exact zeros, quotients without cancellation
+
+    def value(self, x: Array) -> Array:
+        """f(x)."""
+        raise AssertionError(f"{type(self).__name__} has no formula")
+
+    def slope(self, x: Array) -> Array:
+        """f'(x); the field's convention at kinks."""
+        raise AssertionError(f"{type(self).__name__} has no derivative")
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def forward(self, xs: Sequence[Array]) -> Array:
+        return self.value(xs[0])
+
+    def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
+        return [g * self.slope(xs[0])]
+
+    def rescale(
+        self,
+        m: Array,
+        xs: Sequence[Array],
+        rs: Sequence[Array],
+        y: Array,
+        yr: Array,
+        rule: Rule,
+    ) -> list[Array]:
+        return [m * self.quotient(xs[0], rs[0], rule.epsilon).astype(m.dtype, copy=False)]
+
+    def quotient(self, x: Array, r: Array, epsilon: float) -> Array:
+        """(f(x) - f(r)) / (x - r); the derivative at x where the two are closer than epsilon.
+
+        Smooth functions are evaluated in float64: in float32 the difference of two near values
+        would lose all its digits long before epsilon.
+        """
+        if not self.piecewise_linear:
+            x, r = x.astype(np.float64, copy=False), r.astype(np.float64, copy=False)
+        d = x - r
+        near = np.abs(d) < epsilon
+        q = (self.value(x) - self.value(r)) / np.where(near, np.ones_like(d), d)
+        return np.where(near, self.slope(x), q)
+
+
+def unbroadcast(g: Array, shape: Shape) -> Array:
+    """Sum a gradient (B, L', C') over the axes along which an input (B, L, C) was repeated."""
+    for axis in (1, 2):
+        if shape[axis - 1] == 1 and g.shape[axis] != 1:
+            g = g.sum(axis=axis, keepdims=True)
+    return g

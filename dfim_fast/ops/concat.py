@@ -1,0 +1,74 @@
+"""Branches side by side, along channels or positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dfim_fast.ops.base import Array, Operator, Shape
+from dfim_fast.ops.flatten import flatten_mixed
+from dfim_fast.ops.layout import Tensor
+from dfim_fast.ops.node import Node
+from dfim_fast.ops.registry import Unsupported, reads
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Operator):
+    """y = the inputs, one after the other.
+
+    Attributes
+    ----------
+    axis : int
+        1: positions, 2: channels.
+    """
+
+    linear: ClassVar[bool] = True
+    axis: int
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        total = sum(s[self.axis - 1] for s in inputs)
+        return (total, inputs[0][1]) if self.axis == 1 else (inputs[0][0], total)
+
+    def forward(self, xs: Sequence[Array]) -> Array:
+        return np.concatenate(xs, axis=self.axis)
+
+    def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
+        ends = np.cumsum([x.shape[self.axis] for x in xs])[:-1]
+        return np.split(g, ends, axis=self.axis)
+
+    def spread(self, masks: Sequence[Array]) -> Array:
+        return np.concatenate(masks, axis=1) if self.axis == 1 else np.logical_or.reduce(masks)
+
+    def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
+        if self.axis == 2:
+            return [mask] * len(lengths)
+        return np.split(mask, np.cumsum(lengths)[:-1], axis=1)
+
+
+@reads("Concat")
+def read_concat(node: Node) -> Tensor:
+    """All inputs depend on the sequence and agree on the other axes."""
+    if not all(isinstance(v, Tensor) for v in node.inputs):
+        raise Unsupported("joins a constant to data")
+    tensors = [node.tensor(i) for i in range(len(node.inputs))]
+    axis = tensors[0].axis(int(node.attr("axis")))
+    if any(len(t.axes[axis]) > 1 for t in tensors):
+        tensors = [flatten_mixed(node, t) for t in tensors]
+    first = tensors[0]
+    letters = {t.axes[axis] for t in tensors if t.size(t.axes[axis]) > 1}
+    if len(letters) > 1:
+        raise Unsupported("joins positions to channels")
+    elsewhere = {f for t in tensors for i, a in enumerate(t.axes) if i != axis for f in a
+                 if t.size(f) > 1}
+    factor = letters.pop() if letters else ("C" if "C" not in elsewhere else "L")
+    if factor not in ("L", "C"):
+        raise Unsupported(f"joins along axis {axis} of {first.describe()}")
+    which = 0 if factor == "L" else 1
+    if len({t.shape[1 - which] for t in tensors}) > 1:
+        raise Unsupported("joins tensors of " + ", ".join(t.describe() for t in tensors))
+    axes = tuple(factor if i == axis else ("" if a == factor else a)
+                 for i, a in enumerate(first.axes))
+    return node.add(Concat(1 + which), *tensors, axes=axes)

@@ -1,0 +1,54 @@
+"""Positions and channels laid out as one row of features, where an operator needs them so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dfim_fast.ops.base import Array, Operator, Shape
+from dfim_fast.ops.layout import Tensor
+from dfim_fast.ops.node import Node
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten(Operator):
+    """(L, C) -> (1, L*C).
+
+    Attributes
+    ----------
+    order : {"LC", "CL"}
+        ``"LC"``: channel fastest; ``"CL"``: position fastest.
+    """
+
+    linear: ClassVar[bool] = True
+    order: str
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        rows, channels = inputs[0]
+        return 1, rows * channels
+
+    def forward(self, xs: Sequence[Array]) -> Array:
+        x = xs[0] if self.order == "LC" else xs[0].transpose(0, 2, 1)
+        return x.reshape(len(x), 1, -1)
+
+    def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
+        rows, channels = xs[0].shape[1:]
+        if self.order == "LC":
+            return [g.reshape(len(g), rows, channels)]
+        return [g.reshape(len(g), channels, rows).transpose(0, 2, 1)]
+
+    def spread(self, masks: Sequence[Array]) -> Array:
+        return masks[0].any(1, keepdims=True)
+
+    def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
+        return [mask.repeat(lengths[0], 1)]
+
+
+def flatten_mixed(node: Node, t: Tensor) -> Tensor:
+    """t, or where one of its ONNX axes mixes positions and channels, its flattened copy."""
+    for factors in t.axes:
+        if len(factors) == 2 and "N" not in factors and min(t.shape) > 1:
+            flat = node.add(Flatten(factors), t)
+            return flat.with_axes(tuple("C" if a == factors else a for a in t.axes))
+    return t

@@ -1,0 +1,1 @@
+"""What will be computed, how, and at what counted cost: decided before the computation."""

@@ -1,0 +1,99 @@
+"""The frozen decision that a backend carries out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfim_fast.graph.graph import Graph
+from dfim_fast.ops.base import Rule
+from dfim_fast.plan.cost import Cost, count
+
+METHODS = ("deeplift", "gradient", "gradient_corrected")
+CONTRIBUTIONS = ("projected", "observed")
+MAXPOOLS = ("shap", "deeplift")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that a backend needs beside the sequences.
+
+    Attributes
+    ----------
+    graph : Graph
+        In float64; a backend converts it to its own precision.
+    tasks : tuple of int
+    method : str
+        One of METHODS.
+    contribution : str
+        One of CONTRIBUTIONS; DeepLIFT only.
+    rule : Rule
+    n_references : int
+        0 where the method needs none.
+    sources : ndarray (S,) of int
+    targets : ndarray (S, W) of int
+        Target positions of each source; -1 for none.
+    reach : ndarray (K, S, W) of bool
+        Cells that the architecture can connect, by task; the others are zero by construction.
+    tile : int
+        Mutants that pass through the network together; fixed by the model, so that neither batch,
+        chunk nor thread count changes a bit of the result.
+    threads : int
+    memory_limit : int
+        Bytes of workspace, results not counted.
+    workspace : int
+        Bytes the full-pass engine takes for this plan.
+    cost : Cost
+    """
+
+    graph: Graph
+    tasks: tuple[int, ...]
+    method: str
+    contribution: str
+    rule: Rule
+    n_references: int
+    sources: np.ndarray
+    targets: np.ndarray
+    reach: np.ndarray
+    tile: int
+    threads: int
+    memory_limit: int
+    workspace: int
+    cost: Cost
+
+    @property
+    def groups(self) -> int:
+        """Groups of references whose spread gives the standard error; reference r is in r % groups."""
+        return min(self.n_references, 5)
+
+    @property
+    def additive(self) -> bool:
+        """Whether contributions sum to the difference from the reference (summation-to-delta)."""
+        return (self.method, self.contribution, self.rule.maxpool) == (
+            "deeplift", "projected", "shap")
+
+    def explain(self) -> str:
+        """The plan in words: layers, counted work, memory."""
+        g = self.graph
+        lines = [f"{self.method}, tasks " + ", ".join(g.tasks[t].name for t in self.tasks)]
+        if self.n_references:
+            lines[0] += f", {self.n_references} references, max-pool rule {self.rule.maxpool}"
+        lines.append(
+            f"{len(self.sources)} sources x up to {self.targets.shape[1]} targets, "
+            f"{self.cost.mutants} mutants a sequence; "
+            f"{100 * self.reach.mean() if self.reach.size else 0:.1f}% of the cells can interact"
+        )
+        for i, node in enumerate(g.nodes):
+            lines.append(f"  {i:3d}  {node.op.describe():28s} {node.shape[0]:6d} x {node.shape[1]}")
+        c = self.cost
+        lines.append(
+            f"multiply-adds a sequence: naive {count(c.naive)} (forward {count(c.forward)}, "
+            f"backward {count(c.backward)}), planned {count(c.planned)}, "
+            f"ratio {c.naive / max(c.planned, 1):.3g}"
+        )
+        lines.append(
+            f"tiles of {self.tile} mutants, {self.threads} threads, "
+            f"workspace {self.workspace / 1e6:.0f} MB of {self.memory_limit / 1e6:.0f} MB"
+        )
+        return "\n".join(lines)

@@ -1,0 +1,145 @@
+"""From a graph and what is asked of it to a Plan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from dfim_fast.errors import SettingsError
+from dfim_fast.graph.cone import reach
+from dfim_fast.graph.graph import Graph
+from dfim_fast.ops.base import Rule
+from dfim_fast.plan.cost import Cost, pass_cost
+from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
+
+DEFAULT_MEMORY = 2_000_000_000  # bytes of workspace
+TILE_BYTES = 8_000_000  # activations of one tile: near the cache, large enough for the products
+TILE_RANGE = (4, 64)  # mutants
+
+
+def choose(name: str, value: str, allowed: Sequence[str]) -> str:
+    """An option that is one of a few words.
+
+    Raises
+    ------
+    SettingsError
+        If it is not.
+    """
+    if value not in allowed:
+        raise SettingsError(f"{name}={value!r} is unknown; choose from " + ", ".join(allowed))
+    return value
+
+
+def positions(name: str, wanted: Sequence[int] | np.ndarray | None, length: int) -> np.ndarray:
+    """Source or target positions, checked; all of them for None.
+
+    Raises
+    ------
+    SettingsError
+        For positions that repeat or lie outside the sequence.
+    """
+    if wanted is None:
+        return np.arange(length)
+    found = np.atleast_1d(np.asarray(wanted))
+    if found.size == 0 or found.ndim != 1 or found.dtype.kind not in "iu":
+        raise SettingsError(f"{name} must be a list of at least one whole position, 0 to {length - 1}")
+    outside = found[(found < 0) | (found >= length)]
+    if outside.size:
+        raise SettingsError(
+            f"{name} holds position {outside[0]}, outside the sequence; wanted 0 to {length - 1}"
+        )
+    if len(np.unique(found)) != len(found):
+        raise SettingsError(f"{name} names a position twice; list each once")
+    return found.astype(np.int64)
+
+
+def target_table(
+    sources: np.ndarray, targets: np.ndarray, window: int | None, length: int
+) -> np.ndarray:
+    """Target positions (S, W) of each source, -1 where there is none."""
+    if window is None:
+        return np.broadcast_to(targets, (len(sources), len(targets)))
+    table = sources[:, None] + np.arange(-window, window + 1)[None]
+    wanted = np.zeros(length, bool)
+    wanted[targets] = True
+    inside = (table >= 0) & (table < length)
+    return np.where(inside & wanted[np.clip(table, 0, length - 1)], table, -1)
+
+
+def available_threads(threads: int | None = None) -> int:
+    """Threads to use: as asked, else the processors this process may run on."""
+    if threads is not None:
+        if threads < 1:
+            raise SettingsError(f"threads={threads} is not a positive number")
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def tile_size(graph: Graph, nodes: set[int], budget: int, threads: int) -> tuple[int, int]:
+    """Mutants in a tile, and the bytes that all threads' tiles take."""
+    activations = sum(graph.nodes[i].shape[0] * graph.nodes[i].shape[1] for i in nodes)
+    widest = max(graph.nodes[i].shape[0] * graph.nodes[i].shape[1] for i in nodes)
+    # float32 activations and their gradients, and padded or float64 copies of the widest layer
+    each = 4 * (2 * activations + 6 * widest)
+    tile = int(np.clip(TILE_BYTES // max(4 * activations, 1), *TILE_RANGE))
+    if each * tile * threads > budget:
+        tile = budget // (each * threads)
+    if tile < 1:
+        raise SettingsError(
+            f"memory_limit of {budget / 1e6:.0f} MB is too small for this model; "
+            f"{threads} threads need at least {each * threads / 1e6:.0f} MB: raise it or use fewer "
+            "threads"
+        )
+    return tile, each * tile * threads
+
+
+def make_plan(
+    graph: Graph,
+    *,
+    method: str = "deeplift",
+    task: int | str | list[int | str] = 0,
+    contribution: str = "projected",
+    maxpool: str = "shap",
+    epsilon: float = 1e-6,
+    n_references: int = 0,
+    sources: Sequence[int] | np.ndarray | None = None,
+    targets: Sequence[int] | np.ndarray | None = None,
+    window: int | None = None,
+    memory_limit: int | None = None,
+    threads: int | None = None,
+) -> Plan:
+    """Decide everything that does not depend on the sequences.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown option, task or position, or a memory limit that nothing fits into.
+    """
+    choose("method", method, METHODS)
+    choose("contribution", contribution, CONTRIBUTIONS)
+    choose("maxpool", maxpool, MAXPOOLS)
+    if not epsilon > 0:
+        raise SettingsError(f"epsilon={epsilon} must be positive; the default is 1e-6")
+    if window is not None and window < 0:
+        raise SettingsError(f"window={window} must not be negative")
+    tasks = tuple(graph.task_indices(task))
+    where = positions("sources", sources, graph.length)
+    table = target_table(where, positions("targets", targets, graph.length), window, graph.length)
+    nodes = {i for t in tasks for i in graph.ancestors(graph.tasks[t].node)}
+    budget = DEFAULT_MEMORY if memory_limit is None else int(memory_limit)
+    n_threads = available_threads(threads)
+    tile, workspace = tile_size(graph, nodes, budget, n_threads)
+    by_node = {v: reach(graph, v, where, table) for v in {graph.tasks[t].node for t in tasks}}
+    reachable = np.stack([by_node[graph.tasks[t].node] for t in tasks])
+    work, mutants = pass_cost(graph, tasks), 3 * len(where)
+    backward = work * mutants * len(tasks) * max(n_references, 1)
+    forward = work * mutants * max(n_references, 1)
+    planned = work * mutants + backward + work * n_references
+    return Plan(
+        graph=graph, tasks=tasks, method=method, contribution=contribution,
+        rule=Rule(epsilon, maxpool), n_references=n_references, sources=where, targets=table,
+        reach=reachable, tile=tile, threads=n_threads, memory_limit=budget, workspace=workspace,
+        cost=Cost(mutants, forward, backward, planned),
+    )
