@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import dfim_fast
+
 README = Path(__file__).resolve().parents[1] / "README.md"
-DATA = Path(__file__).resolve().parents[1] / "dfim_fast" / "data"
+DATA = Path(dfim_fast.__file__).parent / "data"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
+    text = README.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_python_example_runs_and_finds_interactions(tmp_path, monkeypatch, capsys):
