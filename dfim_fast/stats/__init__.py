@@ -1,0 +1,1 @@
+"""Statistics of interaction scores: nulls, p-values, corrections, streamed histograms."""

@@ -1,0 +1,402 @@
+"""Which interactions are stronger than a null says they would be anyway (section 2.4).
+
+p-values come from null scores by counting ("empirical") or from a Gaussian fitted to them
+("gaussian", the paper's). What the null pools and which tests are corrected together are separate
+choices. Masked cells never enter a fit, a count or a correction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dfim_fast.errors import NullError, SettingsError
+from dfim_fast.stats.cells import LEVELS, Cells, Rows, grouped, match_sequences, read
+from dfim_fast.stats.correction import adjusted, decoy
+from dfim_fast.stats.tails import NOMINAL, EmpiricalNull, GaussianNull
+
+NULL_MODELS = ("empirical", "gaussian")
+CORRECTIONS = ("bh", "by", "decoy")
+
+_CORRECTION_NAMES = {
+    "bh": "Benjamini-Hochberg",
+    "by": "Benjamini-Yekutieli",
+    "decoy": "decoy false-discovery rate",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Significance:
+    """Significance of every score; arrays shaped like the scores, Series on a table's index.
+
+    Attributes
+    ----------
+    p, q : float64
+        p-value and corrected p-value (or decoy false-discovery rate); NaN where masked.
+    neg_log10_p : float64
+        -log10 p; exact where a Gaussian p underflows to 0.
+    significant : bool
+        ``q <= alpha``; False where masked.
+    effect
+        The scores themselves, as they were passed.
+    null_size : int
+        Null values in the smallest pool.
+    smallest_p : float
+        1 / (null_size + 1): the smallest p that counting in that pool can give.
+    fit : dict of pool to GaussianNull, or None
+        Mean, sd and held-out check of each pool; None for the empirical null. The key is "all", a
+        task, or (task, sequence).
+    tests, masked, families, pools : int
+        How many.
+    checked : bool
+        Whether both sides said how they were made, and it was compared.
+    null_kind : str
+        "dinucleotide", "matched", or "unknown".
+    absolute : bool
+        One-sided test of absolute scores.
+    null_model, pool, family, correction, alpha
+        As passed.
+    """
+
+    p: Any
+    q: Any
+    neg_log10_p: Any
+    significant: Any
+    effect: Any
+    null_size: int
+    smallest_p: float
+    fit: dict[Hashable, GaussianNull] | None
+    tests: int
+    masked: int
+    families: int
+    pools: int
+    checked: bool
+    null_kind: str
+    absolute: bool
+    null_model: str
+    pool: str
+    family: str
+    correction: str
+    alpha: float
+
+    def report(self) -> str:
+        """Describe null, test, fit and outcome, a line each."""
+        side = "one-sided, absolute scores" if self.absolute else "two-sided"
+        called = int(np.count_nonzero(self.significant))
+        lines = [
+            f"null: {self.null_kind}, pool={self.pool} ({_count(self.pools, 'pool')}), "
+            f"{_count(self.null_size, 'value')} in the smallest"
+            + ("" if self.checked else "; how scores and null were made is not known, not checked"),
+            f"test: {self.null_model}, {side}; {_count(self.tests, 'test')}, "
+            f"{_count(self.masked, 'masked cell')} left out",
+        ]
+        if self.fit is None:
+            lines.append(f"smallest p this null can give: {self.smallest_p:.3g}")
+        else:
+            lines.extend(_fit_lines(self.fit))
+        lines.append(
+            f"correction: {_CORRECTION_NAMES[self.correction]}, family={self.family} "
+            f"({_count(self.families, 'family', 'families')}), alpha={self.alpha:g}"
+        )
+        lines.append(f"significant: {called} of {self.tests} ({called / self.tests:.2%})")
+        if self.correction == "decoy":
+            beyond = int(np.count_nonzero(np.asarray(self.q) == 0))
+            lines.append(
+                f"of these {beyond} lie beyond every null value: their q of 0 means below what "
+                "this null can resolve"
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        called = int(np.count_nonzero(self.significant))
+        return (
+            f"Significance({called} of {self.tests} significant at {self.correction} "
+            f"{self.alpha:g}; null_model={self.null_model!r}, pool={self.pool!r}, "
+            f"family={self.family!r}, smallest_p={self.smallest_p:.3g})"
+        )
+
+
+def significance(
+    scores: Any,
+    null: Any,
+    null_model: str = "empirical",
+    pool: str = "task",
+    family: str = "task",
+    correction: str = "bh",
+    alpha: float = 0.05,
+    absolute: bool | None = None,
+) -> Significance:
+    """Test interaction scores against a null.
+
+    Empirical p, with m the median of the pool's n null values:
+    ``(1 + #{|null - m| >= |v - m|}) / (n + 1)``. Gaussian p: ``2 sf(|v - mean| / sd)``. Absolute
+    scores are tested on their upper side: ``(1 + #{null >= v}) / (n + 1)`` and ``sf(z)``.
+
+    Parameters
+    ----------
+    scores, null : InteractionMap and NullMap, DataFrames, or arrays
+        A table has a column ``fis``, ``sequence`` and ``task`` where it holds several, and its
+        provenance in ``attrs["provenance"]``. Axis 0 of an array is the sequence; an array is one
+        task. NaN is masked. Shapes need not agree; with ``pool="sequence"`` the sequences must.
+    null_model : {"empirical", "gaussian"}
+    pool : {"global", "task", "sequence"}
+        Which null values judge a score: all, those of its task, or those of its task and sequence.
+    family : {"global", "task", "sequence"}
+        Which tests are corrected together, likewise.
+    correction : {"bh", "by", "decoy"}
+        Benjamini-Hochberg; Benjamini-Yekutieli, for any dependence; or, for whole maps, the decoy
+        false-discovery rate: null values beyond t over observed values beyond t, distances from the
+        null median, the null counts scaled by tests over null values, made monotone.
+    alpha : float
+        Level of ``significant``, between 0 and 1.
+    absolute : bool, optional
+        Whether scores are absolute values; by default what their provenance says
+        (reduction "max_abs"), False for arrays.
+
+    Returns
+    -------
+    Significance
+
+    Raises
+    ------
+    SettingsError
+        For an unknown option, a level the scores do not have, or scores without a tested cell.
+    NullError
+        If the null was made otherwise than the scores, is empty in a pool, or is constant where a
+        Gaussian is to be fitted.
+    InputError
+        If either side is no map, table or array of real numbers, or holds infinite values.
+    """
+    _check_choice("null_model", null_model, NULL_MODELS)
+    _check_choice("pool", pool, LEVELS)
+    _check_choice("family", family, LEVELS)
+    _check_choice("correction", correction, CORRECTIONS)
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
+        raise SettingsError(f"alpha={alpha!r}: pass a number between 0 and 1, such as 0.05")
+    observed, nulls = read(scores, null)
+    if not observed.tested.any():
+        raise SettingsError(
+            f"no tested cells: all {observed.values.size} scores are masked; "
+            "look at sources, targets and window"
+        )
+    one_sided = _is_absolute(absolute, observed, nulls)
+    if pool == "sequence":
+        match_sequences(observed, nulls)
+
+    pools = _pools(observed, nulls, pool)
+    needs_counts = null_model == "empirical" or correction == "decoy"
+    counted: list[EmpiricalNull] = []
+    pool_of_row = np.full(len(observed.values), -1)
+    fitted: dict[Hashable, GaussianNull] = {}
+    p = np.full(observed.values.shape, np.nan)
+    neg_log10_p = np.full(observed.values.shape, np.nan)
+    sizes = []
+    for number, (key, (rows, null_rows)) in enumerate(pools.items()):
+        pool_of_row[rows] = number
+        values = nulls.take(null_rows)
+        sizes.append(len(values))
+        if null_model == "gaussian":
+            fitted[key] = _fit(values, nulls, null_rows, one_sided, pool, key)
+        if needs_counts:
+            counts = EmpiricalNull(values, one_sided)
+            if correction == "decoy":
+                counted.append(counts)
+        for block in observed.blocks(rows):
+            tested = observed.tested[block]
+            cells = observed.values[block][tested]
+            if null_model == "gaussian":
+                block_p, block_log = fitted[key].p(cells)
+            else:
+                block_p = counts.p(cells)
+                block_log = np.maximum(-np.log10(block_p), 0.0)  # p = 1 gives -0.0
+            _put(p, block, tested, block_p)
+            _put(neg_log10_p, block, tested, block_log)
+
+    families = {
+        key: rows
+        for key, rows in observed.groups(family, "family").items()
+        if observed.tested[rows].any()
+    }
+    q = np.full(observed.values.shape, np.nan)
+    for rows in families.values():
+        if correction == "decoy":
+            _decoy_family(q, observed, rows, pool_of_row, counted)
+        else:
+            tested = observed.tested[rows]
+            _put(q, rows, tested, adjusted(p[rows][tested], correction, alpha))
+
+    shaped = _shaper(scores, observed)
+    tests = int(np.count_nonzero(observed.tested))
+    return Significance(
+        p=shaped(p, "p"),
+        q=shaped(q, "q"),
+        neg_log10_p=shaped(neg_log10_p, "neg_log10_p"),
+        significant=shaped(q <= alpha, "significant"),
+        effect=scores if observed.form == "array" else scores.fis,
+        null_size=min(sizes),
+        smallest_p=1 / (min(sizes) + 1),
+        fit=fitted if null_model == "gaussian" else None,
+        tests=tests,
+        masked=observed.values.size - tests,
+        families=len(families),
+        pools=len(pools),
+        checked=observed.provenance is not None,
+        null_kind=str((nulls.provenance or {}).get("kind", "unknown")),
+        absolute=one_sided,
+        null_model=null_model,
+        pool=pool,
+        family=family,
+        correction=correction,
+        alpha=float(alpha),
+    )
+
+
+def _check_choice(option: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        choices = ", ".join(map(repr, known))
+        raise SettingsError(f"{option}={value!r} is not known; choose one of {choices}")
+
+
+def _is_absolute(absolute: bool | None, observed: Cells, nulls: Cells) -> bool:
+    """Whether the test is one-sided; refuses what would test absolute scores on two sides."""
+    reduction = (observed.provenance or {}).get("reduction")
+    if absolute is None:
+        return reduction == "max_abs"
+    if not absolute:
+        if reduction == "max_abs":
+            raise SettingsError(
+                "absolute=False, but the scores are absolute (reduction 'max_abs'); leave it out"
+            )
+        return False
+    for cells in (observed, nulls):
+        if (cells.values[cells.tested] < 0).any():
+            raise SettingsError(
+                f"absolute=True, but the {cells.role} hold negative values; "
+                "pass absolute scores or absolute=False"
+            )
+    return True
+
+
+def _pools(observed: Cells, nulls: Cells, pool: str) -> dict[Hashable, tuple[Rows, Rows]]:
+    """Rows of the scores and of the null for each pool that has a test."""
+    if not nulls.tested.any():
+        raise NullError(
+            f"the null is empty: none of its {nulls.values.size} values is tested; "
+            "make it with the sources, targets and window of the scores"
+        )
+    of_null = nulls.groups(pool, "pool")
+    pools, empty = {}, []
+    for key, rows in observed.groups(pool, "pool").items():
+        if not observed.tested[rows].any():
+            continue
+        if key in of_null and nulls.tested[of_null[key]].any():
+            pools[key] = rows, of_null[key]
+        else:
+            empty.append(key)
+    if empty:
+        raise NullError(
+            f"pool={pool!r}: the null has no values for {len(empty)} of "
+            f"{len(empty) + len(pools)} pools, the first {empty[0]!r}; make a null of the same "
+            "sequences and tasks, or pool wider"
+        )
+    return pools
+
+
+def _fit(
+    values: np.ndarray, nulls: Cells, rows: Rows, absolute: bool, pool: str, key: Hashable
+) -> GaussianNull:
+    if values.min() == values.max():
+        where = "" if pool == "global" else f" in pool {key!r}"
+        raise NullError(
+            f"null_model='gaussian': all {len(values)} null values{where} equal {values[0]:g}, "
+            "so sd is 0; use null_model='empirical' or a null with spread"
+        )
+    return GaussianNull.fit(values, absolute, _halves(nulls, rows))
+
+
+def _halves(nulls: Cells, rows: Rows) -> tuple[np.ndarray, np.ndarray] | None:
+    """Split a pool's null values in two, as independent as they can be had; None for one value.
+
+    Cells of a sequence depend on each other, so alternate sequences go to each half. Where that
+    leaves a half empty alternate rows do (the shuffles of one sequence), or alternate values.
+    """
+    numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+    if nulls.sequence is not None:
+        parity = np.unique(nulls.sequence[numbers], return_inverse=True)[1] % 2
+        halves = nulls.take(numbers[parity == 0]), nulls.take(numbers[parity == 1])
+        if len(halves[0]) and len(halves[1]):
+            return halves
+    halves = nulls.take(numbers[::2]), nulls.take(numbers[1::2])
+    if len(halves[0]) and len(halves[1]):
+        return halves
+    values = nulls.take(rows)
+    return (values[::2], values[1::2]) if len(values) > 1 else None
+
+
+def _decoy_family(
+    q: np.ndarray,
+    observed: Cells,
+    rows: Rows,
+    pool_of_row: np.ndarray,
+    counted: list[EmpiricalNull],
+) -> None:
+    """Write q of one family; its rows may lie in one pool or be made up of several."""
+    pieces = []
+    for pool, numbers in grouped(pool_of_row[rows], within=rows).items():
+        if pool < 0:  # no tested cell
+            continue
+        tested = observed.tested[numbers]
+        if tested.any():
+            distances = counted[pool].distance(observed.values[numbers][tested])
+            pieces.append((numbers, tested, counted[pool], distances))
+    found = decoy([(null, distances) for _, _, null, distances in pieces])
+    for (numbers, tested, _, _), piece in zip(pieces, found, strict=True):
+        _put(q, numbers, tested, piece)
+
+
+def _put(target: np.ndarray, rows: Rows, tested: np.ndarray, values: np.ndarray) -> None:
+    """Write values (one axis) to the tested cells of some rows."""
+    block = target[rows]  # a view for a slice, a copy for row numbers
+    block[tested] = values
+    if not isinstance(rows, slice):
+        target[rows] = block
+
+
+def _shaper(scores: Any, observed: Cells) -> Any:
+    if observed.form == "table":
+        return lambda rows, name: pd.Series(rows[:, 0], index=scores.index, name=name)
+    shape = np.shape(scores if observed.form == "array" else scores.fis)
+    return lambda rows, _: rows.reshape(shape)
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def _fit_lines(fits: dict[Hashable, GaussianNull]) -> list[str]:
+    """Mean and sd, and the held-out check summed over pools."""
+    means = [fit.mean for fit in fits.values()]
+    sds = [fit.sd for fit in fits.values()]
+    lines = [f"gaussian: mean {_span(means)}, sd {_span(sds)}"]
+    held_out = sum(fit.held_out for fit in fits.values())
+    if not held_out:
+        return [*lines, "held-out check: none, the null has too few values"]
+    checks = []
+    for nominal in NOMINAL:
+        beyond = sum(fit.beyond.get(nominal, 0) for fit in fits.values())
+        checks.append(f"nominal {nominal:g}: real {beyond / held_out:.3g} ({beyond})")
+    lines.append(
+        f"held-out check, fit on one half, {_count(held_out, 'value')} of the other: "
+        + ", ".join(checks)
+    )
+    return lines
+
+
+def _span(values: list[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:.4g}" if math.isclose(low, high) else f"{low:.4g} to {high:.4g}"
