@@ -81,11 +81,8 @@ class Importer:
             return [self.checked(name, v) for v in fold(proto, inputs, self.opset)]
         reader = readers().get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
         if reader is None:
-            known = ", ".join(sorted(readers()))
             domain = f" of domain {proto.domain!r}" if proto.domain not in ("", "ai.onnx") else ""
-            raise Unsupported(f"this operator{domain} is not supported (supported: {known})"
-                              if not self.problems else
-                              f"this operator{domain} is not supported")
+            raise Unsupported(f"this operator{domain} is not supported")
         if any(isinstance(v, Unread) for v in inputs):
             return Unread()
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
@@ -113,7 +110,11 @@ def fold(proto: Any, inputs: list[Any], opset: int) -> list[np.ndarray]:
 
 
 def read_graph(
-    proto: Any, label: str, target: str = "logit", sequence_length: int | None = None
+    proto: Any,
+    label: str,
+    target: str = "logit",
+    sequence_length: int | None = None,
+    flat_order: str | None = None,
 ) -> Graph:
     """The graph of an ONNX model.
 
@@ -126,6 +127,9 @@ def read_graph(
         Whether a Sigmoid or Softmax at an output is scored at its input or as it is.
     sequence_length : int, optional
         Needed where the model leaves the length open.
+    flat_order : {"CL", "LC"}, optional
+        How a flat input is laid out: position fastest or base fastest. Found out from the first
+        reshape where there is one; else "CL".
 
     Raises
     ------
@@ -134,6 +138,8 @@ def read_graph(
     """
     first: list[str] = []
     for spec in input_specs(proto, label, sequence_length):
+        if flat_order and len(spec.axes) == 2 and spec.axes[1] != flat_order:
+            continue
         importer = Importer(proto, spec)
         graph = None if importer.problems else finish(importer, proto, target)
         if graph is not None:

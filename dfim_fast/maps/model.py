@@ -99,6 +99,7 @@ def load_model(
     *,
     target: str = "logit",
     sequence_length: int | None = None,
+    flat_order: str | None = None,
 ) -> Model:
     """Import a trained network.
 
@@ -112,6 +113,9 @@ def load_model(
         makes interactions of its own.
     sequence_length : int, optional
         Needed where the model leaves it open.
+    flat_order : {"CL", "LC"}, optional
+        Only for a flat input (N, 4L) that no Reshape explains: all positions of A first ("CL", the
+        default) or the four bases of position 0 first ("LC").
 
     Returns
     -------
@@ -123,10 +127,13 @@ def load_model(
         If the file cannot be imported: every problem is listed, each with its node, operator and
         reason.
     SettingsError
-        If ``target`` is unknown.
+        If ``target`` or ``flat_order`` is unknown.
     """
     choose("target", target, ("logit", "output"))
     if sequence_length is not None and sequence_length < 1:
         raise SettingsError(f"sequence_length={sequence_length} is not a positive number")
+    if flat_order is not None:
+        choose("flat_order", flat_order, ("CL", "LC"))
     proto, label, digest = read_proto(source)
-    return Model(read_graph(proto, label, target, sequence_length), label, digest, target)
+    graph = read_graph(proto, label, target, sequence_length, flat_order)
+    return Model(graph, label, digest, target)

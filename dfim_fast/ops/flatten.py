@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from dfim_fast.ops.base import Array, Operator, Shape
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.node import Node
@@ -43,6 +45,42 @@ class Flatten(Operator):
 
     def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
         return [mask.repeat(lengths[0], 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Unflatten(Operator):
+    """(1, L*C) -> (L, C), position fastest: a row of features read as channels and positions."""
+
+    linear: ClassVar[bool] = True
+    rows: int
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return self.rows, inputs[0][1] // self.rows
+
+    def forward(self, xs: Sequence[Array]) -> Array:
+        return xs[0].reshape(len(xs[0]), -1, self.rows).transpose(0, 2, 1)
+
+    def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
+        return [g.transpose(0, 2, 1).reshape(len(g), 1, -1)]
+
+    def spread(self, masks: Sequence[Array]) -> Array:
+        return masks[0].repeat(self.rows, 1)
+
+
+def unflatten(node: Node, t: Tensor, target: list[int]) -> Tensor | None:
+    """Features reshaped to (channels, positions); None where the reshape is another one."""
+    if t.shape[0] != 1 or [a for a in t.axes if t.size(a) > 1 and a != "N"] != ["C"]:
+        return None
+    dims = [t.dims[i] if d == 0 and i < len(t.dims) else d for i, d in enumerate(target)]
+    if -1 in dims:
+        rest = -np.prod(dims)
+        dims[dims.index(-1)] = int(np.prod(t.dims) // rest) if rest > 0 else 0
+    large = [i for i, d in enumerate(dims) if d > 1 and i > 0]
+    if dims[:1] != [t.batch] or len(large) != 2 or np.prod(dims[1:]) != t.shape[1]:
+        return None
+    names = {0: "N", large[0]: "C", large[1]: "L"}
+    axes = tuple(names.get(i, "") for i in range(len(dims)))
+    return node.add(Unflatten(dims[large[1]]), t, axes=axes)
 
 
 def flatten_mixed(node: Node, t: Tensor) -> Tensor:

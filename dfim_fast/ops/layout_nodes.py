@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dfim_fast.ops.flatten import unflatten
 from dfim_fast.ops.layout import Tensor, reshape, squeeze, transpose, unsqueeze
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.registry import Unsupported, reads
@@ -29,6 +30,12 @@ def read_cast(node: Node) -> Tensor:
     return node.tensor(0)
 
 
+@reads("CastLike")
+def read_cast_like(node: Node) -> Tensor | np.ndarray | None:
+    """To the float type of another tensor."""
+    return node.inputs[0]
+
+
 @reads("Transpose")
 def read_transpose(node: Node) -> Tensor:
     """Permute axes."""
@@ -50,8 +57,9 @@ def read_unsqueeze(node: Node) -> Tensor:
 @reads("Reshape")
 def read_reshape(node: Node) -> Tensor:
     """Regroup axes."""
-    target = [int(v) for v in node.constant(1, "the shape")]
-    return reshape(node.tensor(0), target, bool(node.attr("allowzero", 0)))
+    t, target = node.tensor(0), [int(v) for v in node.constant(1, "the shape")]
+    features = unflatten(node, t, target)
+    return reshape(t, target, bool(node.attr("allowzero", 0))) if features is None else features
 
 
 @reads("Flatten")
