@@ -42,12 +42,15 @@ class Task:
     node : int
     position, channel : int
         Where in the node's output it stands.
+    squashed : bool
+        Whether the network goes on with a Sigmoid or Softmax that is left out of the score.
     """
 
     name: str
     node: int
     position: int
     channel: int
+    squashed: bool = False
 
 
 @dataclass(frozen=True, eq=False)

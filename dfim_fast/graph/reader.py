@@ -160,9 +160,10 @@ def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
             importer.problems.append(f"output {output.name!r}: does not depend on the sequence")
             continue
         node = value.node
-        if importer.nodes[node].op.squashes and target == "logit":
+        squashed = importer.nodes[node].op.squashes and target == "logit"
+        if squashed:
             node = importer.nodes[node].inputs[0]
-        tasks += output_tasks(output.name, value, node)
+        tasks += output_tasks(output.name, value, node, squashed)
     graph = Graph(tuple(importer.nodes), tuple(tasks))
     for i in sorted({a for t in tasks for a in graph.ancestors(t.node)}):
         if graph.nodes[i].op.output_only:
@@ -173,7 +174,7 @@ def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
     return None if importer.problems else graph
 
 
-def output_tasks(name: str, value: Tensor, node: int) -> list[Task]:
+def output_tasks(name: str, value: Tensor, node: int, squashed: bool) -> list[Task]:
     """One task for each number of an output, in ONNX order."""
     rows, channels = value.shape
     order = "".join(value.axes)
@@ -188,5 +189,6 @@ def output_tasks(name: str, value: Tensor, node: int) -> list[Task]:
         else:
             channel, row = divmod(k, rows)
             label = f"{channel},{row}"
-        tasks.append(Task(name if count == 1 else f"{name}[{label}]", node, row, channel))
+        tasks.append(Task(name if count == 1 else f"{name}[{label}]", node, row, channel,
+                          squashed))
     return tasks
