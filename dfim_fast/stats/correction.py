@@ -48,10 +48,9 @@ def decoy(pieces: Sequence[tuple[EmpiricalNull, np.ndarray]]) -> list[np.ndarray
     observed = np.concatenate([distances for _, distances in pieces])
     order = np.argsort(observed)
     thresholds = observed[order]
-    # Ties are called together: each threshold counts from the first of its equals.
-    numbers = np.arange(len(thresholds))
-    is_first = np.diff(thresholds, prepend=-np.inf) > 0
-    tests_beyond = len(thresholds) - np.maximum.accumulate(np.where(is_first, numbers, 0))
+    # Of equal thresholds only the first counts them all; it has the lowest rate of them, which the
+    # running minimum hands to the others.
+    tests_beyond = np.arange(len(thresholds), 0, -1)
     rate = np.minimum(_expected_beyond(pieces, thresholds) / tests_beyond, 1.0)
     q = np.empty_like(observed)
     q[order] = np.minimum.accumulate(rate)

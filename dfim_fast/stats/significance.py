@@ -7,9 +7,7 @@ choices. Masked cells never enter a fit, a count or a correction.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,107 +16,11 @@ import pandas as pd
 from dfim_fast.errors import NullError, SettingsError
 from dfim_fast.stats.cells import LEVELS, Cells, Rows, grouped, match_sequences, read
 from dfim_fast.stats.correction import adjusted, decoy
-from dfim_fast.stats.tails import NOMINAL, EmpiricalNull, GaussianNull
+from dfim_fast.stats.outcome import Significance
+from dfim_fast.stats.tails import EmpiricalNull, GaussianNull
 
 NULL_MODELS = ("empirical", "gaussian")
 CORRECTIONS = ("bh", "by", "decoy")
-
-_CORRECTION_NAMES = {
-    "bh": "Benjamini-Hochberg",
-    "by": "Benjamini-Yekutieli",
-    "decoy": "decoy false-discovery rate",
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Significance:
-    """Significance of every score; arrays shaped like the scores, Series on a table's index.
-
-    Attributes
-    ----------
-    p, q : float64
-        p-value and corrected p-value (or decoy false-discovery rate); NaN where masked.
-    neg_log10_p : float64
-        -log10 p; exact where a Gaussian p underflows to 0.
-    significant : bool
-        ``q <= alpha``; False where masked.
-    effect
-        The scores themselves, as they were passed.
-    null_size : int
-        Null values in the smallest pool.
-    smallest_p : float
-        1 / (null_size + 1): the smallest p that counting in that pool can give.
-    fit : dict of pool to GaussianNull, or None
-        Mean, sd and held-out check of each pool; None for the empirical null. The key is "all", a
-        task, or (task, sequence).
-    tests, masked, families, pools : int
-        How many.
-    checked : bool
-        Whether both sides said how they were made, and it was compared.
-    null_kind : str
-        "dinucleotide", "matched", or "unknown".
-    absolute : bool
-        One-sided test of absolute scores.
-    null_model, pool, family, correction, alpha
-        As passed.
-    """
-
-    p: Any
-    q: Any
-    neg_log10_p: Any
-    significant: Any
-    effect: Any
-    null_size: int
-    smallest_p: float
-    fit: dict[Hashable, GaussianNull] | None
-    tests: int
-    masked: int
-    families: int
-    pools: int
-    checked: bool
-    null_kind: str
-    absolute: bool
-    null_model: str
-    pool: str
-    family: str
-    correction: str
-    alpha: float
-
-    def report(self) -> str:
-        """Describe null, test, fit and outcome, a line each."""
-        side = "one-sided, absolute scores" if self.absolute else "two-sided"
-        called = int(np.count_nonzero(self.significant))
-        lines = [
-            f"null: {self.null_kind}, pool={self.pool} ({_count(self.pools, 'pool')}), "
-            f"{_count(self.null_size, 'value')} in the smallest"
-            + ("" if self.checked else "; how scores and null were made is not known, not checked"),
-            f"test: {self.null_model}, {side}; {_count(self.tests, 'test')}, "
-            f"{_count(self.masked, 'masked cell')} left out",
-        ]
-        if self.fit is None:
-            lines.append(f"smallest p this null can give: {self.smallest_p:.3g}")
-        else:
-            lines.extend(_fit_lines(self.fit))
-        lines.append(
-            f"correction: {_CORRECTION_NAMES[self.correction]}, family={self.family} "
-            f"({_count(self.families, 'family', 'families')}), alpha={self.alpha:g}"
-        )
-        lines.append(f"significant: {called} of {self.tests} ({called / self.tests:.2%})")
-        if self.correction == "decoy":
-            beyond = int(np.count_nonzero(np.asarray(self.q) == 0))
-            lines.append(
-                f"of these {beyond} lie beyond every null value: their q of 0 means below what "
-                "this null can resolve"
-            )
-        return "\n".join(lines)
-
-    def __repr__(self) -> str:
-        called = int(np.count_nonzero(self.significant))
-        return (
-            f"Significance({called} of {self.tests} significant at {self.correction} "
-            f"{self.alpha:g}; null_model={self.null_model!r}, pool={self.pool!r}, "
-            f"family={self.family!r}, smallest_p={self.smallest_p:.3g})"
-        )
 
 
 def significance(
@@ -348,10 +250,8 @@ def _decoy_family(
     """Write q of one family; its rows may lie in one pool or be made up of several."""
     pieces = []
     for pool, numbers in grouped(pool_of_row[rows], within=rows).items():
-        if pool < 0:  # no tested cell
-            continue
         tested = observed.tested[numbers]
-        if tested.any():
+        if tested.any():  # rows without a tested cell have no pool
             distances = counted[pool].distance(observed.values[numbers][tested])
             pieces.append((numbers, tested, counted[pool], distances))
     found = decoy([(null, distances) for _, _, null, distances in pieces])
@@ -372,31 +272,3 @@ def _shaper(scores: Any, observed: Cells) -> Any:
         return lambda rows, name: pd.Series(rows[:, 0], index=scores.index, name=name)
     shape = np.shape(scores if observed.form == "array" else scores.fis)
     return lambda rows, _: rows.reshape(shape)
-
-
-def _count(n: int, one: str, many: str | None = None) -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}"
-
-
-def _fit_lines(fits: dict[Hashable, GaussianNull]) -> list[str]:
-    """Mean and sd, and the held-out check summed over pools."""
-    means = [fit.mean for fit in fits.values()]
-    sds = [fit.sd for fit in fits.values()]
-    lines = [f"gaussian: mean {_span(means)}, sd {_span(sds)}"]
-    held_out = sum(fit.held_out for fit in fits.values())
-    if not held_out:
-        return [*lines, "held-out check: none, the null has too few values"]
-    checks = []
-    for nominal in NOMINAL:
-        beyond = sum(fit.beyond.get(nominal, 0) for fit in fits.values())
-        checks.append(f"nominal {nominal:g}: real {beyond / held_out:.3g} ({beyond})")
-    lines.append(
-        f"held-out check, fit on one half, {_count(held_out, 'value')} of the other: "
-        + ", ".join(checks)
-    )
-    return lines
-
-
-def _span(values: list[float]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:.4g}" if math.isclose(low, high) else f"{low:.4g} to {high:.4g}"

@@ -126,6 +126,13 @@ def test_p_bounds_hold_where_everything_is_tied():
         assert ((low <= exact) & (exact <= high)).all()
 
 
+def test_p_bounds_hold_where_rounding_ties_distances():
+    # 1 and the value just below it, in the next bin, are equally far from the median in float64.
+    null, v = np.array([-1e6, -1e6, -1e6, np.nextafter(1.0, 0.0)]), np.array([1.0])
+    low, high = histogram_of(null).p_bounds(v)
+    assert low[0] <= significance(v, null).p[0] == 0.4 <= high[0]
+
+
 def test_p_of_a_masked_value_is_nan():
     low, high = histogram_of([1.0, 2.0]).p_bounds([np.nan, 5.0])
     assert np.isnan(low[0]) and np.isnan(high[0]) and low[1] == high[1] == 1 / 3
@@ -160,7 +167,7 @@ def test_wrong_input_is_named_and_counts_nothing():
         histogram.add([1.0, 2.0, 3.0], [True, False])
     assert histogram.n == 0
     for method in (histogram.median_bounds, lambda: histogram.p_bounds([1.0])):
-        with pytest.raises(InputError, match="^the histogram is empty; add null values first"):
+        with pytest.raises(InputError, match=r"^the histogram is empty; add null values first"):
             method()
     arrays = histogram.to_arrays()
     with pytest.raises(InputError, match=r"layout \(-40, 20, 9\) and 30723 bins, wanted \(-40, 20"):

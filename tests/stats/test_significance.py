@@ -225,7 +225,7 @@ def test_decoy_by_hand():
     # scores >= t:  1      3      3      4      5
     np.testing.assert_allclose(result.q, [0, 1 / 3, 1 / 3, 1, 1])
     assert result.report().splitlines()[-1] == (
-        "of these 1 lie beyond every null value: their q of 0 means below what this null can resolve"
+        "of these 1 lie beyond every null value: their q of 0 means below what this null resolves"
     )
     # Twice the null, the same share beyond each t: the same q.
     again = significance(np.array([5.0, -3.0, 3.0, 1.0, 0.0]), np.tile(null, 2), correction="decoy")
@@ -341,9 +341,9 @@ def test_masked_cells_never_count():
 
 
 def test_held_out_check_by_hand():
-    # Sequences 0 and 2 are fitted (mean 0, sd 1), 1 and 3 judged: 5 and -5 lie beyond both levels,
-    # 3.5 beyond 1e-3 only, and 0 beyond neither.
-    null = np.array([[-1.0, 1.0], [5.0, 0.0], [1.0, -1.0], [3.5, -5.0]])
+    # Sequences 0 and 2 are fitted (mean 0, sd 1), 1 and 3 judged. Two-sided, 1e-3 lies at 3.29 and
+    # 1e-6 at 4.89: 5 and -5 are beyond both, 4.8 beyond the first, 3.2 beyond neither.
+    null = np.array([[-1.0, 1.0], [5.0, 3.2], [1.0, -1.0], [4.8, -5.0]])
     result = significance(np.zeros((4, 1)), null, null_model="gaussian", pool="global")
     fit = result.fit["all"]
     assert (fit.n, fit.held_out, fit.beyond) == (8, 4, {1e-3: 3, 1e-6: 2})
@@ -352,6 +352,43 @@ def test_held_out_check_by_hand():
         "held-out check, fit on one half, 4 values of the other: "
         "nominal 0.001: real 0.75 (3), nominal 1e-06: real 0.5 (2)"
     ) in result.report().splitlines()
+    few = significance(np.zeros(3), [1.0, 1.0, 2.0], null_model="gaussian")
+    assert few.fit["all"].held_out == 1 and few.fit["all"].beyond == {1e-3: 0, 1e-6: 0}
+    none = significance(np.zeros(3), [1.0, 2.0, 1.0], null_model="gaussian")
+    assert "held-out check: none, half of the null is empty or constant" in none.report().splitlines()
+
+
+def test_what_has_no_tested_cell_needs_no_null_and_is_no_family():
+    rng = np.random.default_rng(25)
+    scores, null = a_map(rng), a_null(rng)
+    scores.mask[:, 2] = False
+    null.mask[:, null.sequence == 2] = False
+    for correction in ("bh", "decoy"):
+        result = significance(
+            scores, null, pool="sequence", family="sequence", correction=correction
+        )
+        assert (result.pools, result.families) == (6, 6)
+        assert np.isnan(result.q[:, 2]).all()
+        np.testing.assert_array_equal(np.isnan(result.q), ~scores.mask)
+
+
+def test_decoy_of_a_table_does_not_depend_on_the_order_of_its_rows():
+    rng = np.random.default_rng(26)
+    scores = a_table(rng, ["x", "y", "z"], ["a", "b"])
+    null = a_table(rng, ["x", "y", "z"], ["a", "b"], n=30, kind="matched")
+    null["fis"] *= 0.5
+    options = {"pool": "sequence", "family": "task", "correction": "decoy"}
+    shuffled = significance(scores, null, **options)
+    ordered = significance(scores.sort_index(), null.sort_index(), **options)
+    np.testing.assert_allclose(shuffled.q.sort_index(), ordered.q, rtol=1e-12)
+    assert 2 < ordered.q.nunique() and ordered.q.min() < 0.5
+
+
+def test_rows_without_a_label_pool_together():
+    table = pd.DataFrame({"sequence": ["x", None, "x", None], "fis": [1.0, 2.0, 3.0, 4.0]})
+    null = pd.DataFrame({"sequence": [None] * 4 + ["x"] * 4, "fis": [0.0] * 4 + [2.0] * 4})
+    result = significance(table, null, pool="sequence", family="sequence")
+    assert result.p.tolist() == [0.2, 0.2, 0.2, 0.2] and result.pools == result.families == 2
 
 
 def test_held_out_check_sees_heavy_tails_and_one_sided_levels():
