@@ -355,7 +355,9 @@ def test_held_out_check_by_hand():
     few = significance(np.zeros(3), [1.0, 1.0, 2.0], null_model="gaussian")
     assert few.fit["all"].held_out == 1 and few.fit["all"].beyond == {1e-3: 0, 1e-6: 0}
     none = significance(np.zeros(3), [1.0, 2.0, 1.0], null_model="gaussian")
-    assert "held-out check: none, half of the null is empty or constant" in none.report().splitlines()
+    assert (
+        "held-out check: none, half of the null is empty or constant" in none.report().splitlines()
+    )
 
 
 def test_what_has_no_tested_cell_needs_no_null_and_is_no_family():
