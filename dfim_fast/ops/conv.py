@@ -101,9 +101,10 @@ def read_conv(node: Node) -> Tensor:
         ["C"], ["L"], ["C", "L"], [],
     ) or any(len(a) > 1 and t.size(a) > 1 and min(t.shape) > 1 for a in t.axes):
         raise Unsupported(f"its input {t.describe()} has positions and channels on one axis")
-    along = next((i for i, a in enumerate(spatial) if "L" in a and t.size(a) > 1), None)
-    if along is None:
-        along = next((i for i, a in enumerate(spatial) if "C" not in a or t.size(a) == 1), None)
+    # with a single position any axis of size one may be it; one that is called L comes first
+    along = min(
+        (i for i, a in enumerate(spatial) if "C" not in a or t.size(a) == 1),
+        key=lambda i: (t.size(spatial[i]) == 1, "L" not in spatial[i]), default=None)
     if along is None or ("L" in channel and t.size(channel) > 1):
         raise Unsupported(
             f"its channel axis holds positions {t.describe()}; transpose the input to (N, C, L)"
@@ -157,4 +158,7 @@ def _row_on_data(
     )
     if window.out_length != 1:
         raise Unsupported("padding makes its height larger than 1")
-    return window.pad // window.dilation
+    row, off = divmod(window.pad, window.dilation)
+    if off or row >= kernel:
+        raise Unsupported(f"no row of its kernel of height {kernel} meets the data")
+    return row
