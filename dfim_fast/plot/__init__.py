@@ -1,0 +1,20 @@
+"""Figures: functions that take axes and return axes, or a whole page for one sequence."""
+
+from dfim_fast.plot.from_maps import figure_for
+from dfim_fast.plot.interaction import plot_interaction_map
+from dfim_fast.plot.letters import plot_letters
+from dfim_fast.plot.null import plot_distance, plot_null
+from dfim_fast.plot.sequence import plot_sequence
+from dfim_fast.plot.style import save
+from dfim_fast.plot.tracks import plot_tracks
+
+__all__ = [
+    "figure_for",
+    "plot_distance",
+    "plot_interaction_map",
+    "plot_letters",
+    "plot_null",
+    "plot_sequence",
+    "plot_tracks",
+    "save",
+]
