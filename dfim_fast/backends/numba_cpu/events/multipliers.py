@@ -1,0 +1,57 @@
+"""Multipliers of the two kinds of gates, original's and mutant's alike.
+
+Formulas are those of ``ops``: derivatives at kinks 0 (or the slope below zero), quotients
+``(f(x) - f(r)) / (x - r)`` with the derivative at x where the two are closer than epsilon, and
+DeepLIFT's two rules for max pools.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from dfim_fast.backends.numba_cpu.events.simd import (
+    absolute,
+    divide,
+    greater,
+    less,
+    load,
+    multiply,
+    select,
+    splat,
+    subtract,
+)
+
+
+@njit(nogil=True, cache=True)
+def slope_at(x: int, slope: int) -> int:
+    """Derivative of 16 values."""
+    return select(greater(load(x), splat(np.float32(0))), splat(np.float32(1)), load(slope))
+
+
+@njit(nogil=True, cache=True)
+def quotient_at(x: int, r: int, slope: int, epsilon: float) -> int:
+    """Rescale multipliers of 16 values."""
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
+    a, b, below = load(x), load(r), load(slope)
+    fa = select(greater(a, zero), a, multiply(a, below))
+    fb = select(greater(b, zero), b, multiply(b, below))
+    d = subtract(a, b)
+    near = less(absolute(d), splat(np.float32(epsilon)))
+    q = divide(subtract(fa, fb), select(near, one, d))
+    return select(near, select(greater(a, zero), one, below), q)
+
+
+@njit(nogil=True, cache=True)
+def shares(y: float, y0: float, r_at_x: float, x_at_r: float,
+           epsilon: float) -> tuple[float, float]:
+    """What one window passes to the winner of x and to the winner of r, per unit that arrives.
+
+    y, y0: pooled values of x and r; r_at_x: r where x won; x_at_r: x where r won.
+    """
+    top = max(y, y0)
+    d = y - r_at_x
+    to_x = np.float32(1) if abs(d) < epsilon else (top - y0) / d
+    d = x_at_r - y0
+    to_r = np.float32(0) if abs(d) < epsilon else (y - top) / d
+    return to_x, to_r

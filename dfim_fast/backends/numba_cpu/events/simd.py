@@ -1,0 +1,177 @@
+"""Sixteen floats at a time, for Numba.
+
+A Numba type whose values are LLVM's ``<16 x float>`` and the few operations that the walk needs.
+The code that comes out does not hang on what the auto-vectoriser makes of a loop: fused
+multiply-adds are explicit, and with them the bits of every result. Where the processor's vectors
+are shorter, LLVM splits them. Addresses are plain integers (``array.ctypes.data``); masks are
+integers with one bit per lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.extending import intrinsic, register_model
+
+LANES = 16
+_F32 = ir.FloatType()
+_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_VECTOR = ir.VectorType(_F32, LANES)
+_MASK = ir.VectorType(ir.IntType(1), LANES)
+
+
+class _Vector(types.Type):
+    def __init__(self) -> None:
+        super().__init__(name="float32x16")
+
+
+vector = _Vector()
+
+
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, numba_type: Any) -> None:
+        super().__init__(manager, numba_type, _VECTOR)
+
+
+def _lanes(builder: Any, v: Any, picked: list[int]) -> Any:
+    pattern = ir.Constant(ir.VectorType(_I32, len(picked)), picked)
+    return builder.shuffle_vector(v, ir.Constant(v.type, ir.Undefined), pattern)
+
+
+def _splat(builder: Any, x: Any) -> Any:
+    v = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), x, ir.Constant(_I32, 0))
+    return _lanes(builder, v, [0] * LANES)
+
+
+def _bits(builder: Any, mask: Any) -> Any:
+    return builder.zext(builder.bitcast(mask, _I16), _I64)
+
+
+@intrinsic
+def load(_: Any, address: Any) -> Any:
+    """16 floats at an address."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], _VECTOR.as_pointer()), align=4)
+    return vector(types.intp), generate
+
+
+@intrinsic
+def store(_: Any, address: Any, v: Any) -> Any:
+    """Write 16 floats."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[1], builder.inttoptr(args[0], _VECTOR.as_pointer()), align=4)
+        return context.get_dummy_value()
+    return types.void(types.intp, vector), generate
+
+
+@intrinsic
+def load_scalar(_: Any, address: Any) -> Any:
+    """One float at an address."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], _F32.as_pointer()), align=4)
+    return types.float32(types.intp), generate
+
+
+@intrinsic
+def store_scalar(_: Any, address: Any, x: Any) -> Any:
+    """Write one float."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[1], builder.inttoptr(args[0], _F32.as_pointer()), align=4)
+        return context.get_dummy_value()
+    return types.void(types.intp, types.float32), generate
+
+
+@intrinsic
+def splat(_: Any, x: Any) -> Any:
+    """The same number in every lane."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _splat(builder, args[0])
+    return vector(types.float32), generate
+
+
+@intrinsic
+def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        name = f"llvm.fma.v{LANES}f32"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+    return vector(vector, vector, vector), generate
+
+
+def _binary(operation: Callable[[Any, Any, Any], Any], text: str) -> Any:
+    def stub(_: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return operation(builder, args[0], args[1])
+        return vector(vector, vector), generate
+    stub.__doc__ = text
+    return intrinsic(stub)
+
+
+def _compare(operator: str, text: str, ordered: bool = True) -> Any:
+    def stub(_: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            make = builder.fcmp_ordered if ordered else builder.fcmp_unordered
+            return _bits(builder, make(operator, args[0], args[1]))
+        return types.int64(vector, vector), generate
+    stub.__doc__ = text
+    return intrinsic(stub)
+
+
+add = _binary(lambda b, x, y: b.fadd(x, y), "a + b")
+subtract = _binary(lambda b, x, y: b.fsub(x, y), "a - b")
+multiply = _binary(lambda b, x, y: b.fmul(x, y), "a * b")
+divide = _binary(lambda b, x, y: b.fdiv(x, y), "a / b")
+greater = _compare(">", "Bits of the lanes where a > b.")
+less = _compare("<", "Bits of the lanes where a < b.")
+equal = _compare("==", "Bits of the lanes where a == b.")
+differ = _compare("!=", "Bits of the lanes where a and b differ; NaN differs from all.", False)
+
+
+@intrinsic
+def absolute(_: Any, a: Any) -> Any:
+    """|a|."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        name = f"llvm.fabs.v{LANES}f32"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+    return vector(vector), generate
+
+
+@intrinsic
+def select(_: Any, bits: Any, a: Any, b: Any) -> Any:
+    """a where the lane's bit is set, else b."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        mask = builder.bitcast(builder.trunc(args[0], _I16), _MASK)
+        return builder.select(mask, args[1], args[2])
+    return vector(types.int64, vector, vector), generate
+
+
+@intrinsic
+def first_bit(_: Any, bits: Any) -> Any:
+    """The lowest set bit of a mask that is not zero."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_I64, [_I64, ir.IntType(1)])
+        count = cgutils.get_or_insert_function(builder.module, kind, "llvm.cttz.i64")
+        return builder.call(count, [args[0], ir.Constant(ir.IntType(1), 1)])
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def total(_: Any, v: Any) -> Any:
+    """The sum over the lanes, always in the same tree order."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, width = args[0], LANES
+        while width > 1:
+            width //= 2
+            low = _lanes(builder, value, list(range(width)))
+            high = _lanes(builder, value, list(range(width, 2 * width)))
+            value = builder.fadd(low, high)
+        return builder.extract_element(value, ir.Constant(_I32, 0))
+    return types.float32(vector), generate
