@@ -21,6 +21,10 @@ from dfim_fast.ops.source import Input
 # Stands for an open batch size while shapes are computed; a large prime is no layer's size.
 OPEN_BATCH = 7919
 
+# Without a Tensor among their inputs these would pass for constants.
+RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+          "RandomUniformLike")
+
 
 class Unread:
     """The output of a node that could not be read; what depends on it is passed over."""
@@ -77,6 +81,8 @@ class Importer:
         """The node's value: folded if constant, else through its reader."""
         subgraphs = any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
                         for a in proto.attribute)
+        if proto.op_type in RANDOM:
+            raise Unsupported("draws random numbers; export the model after model.eval()")
         if not subgraphs and all(v is None or isinstance(v, np.ndarray) for v in inputs):
             return [self.checked(name, v) for v in fold(proto, inputs, self.opset)]
         reader = readers().get(proto.op_type) if proto.domain in ("", "ai.onnx") else None

@@ -11,7 +11,7 @@ import numpy as np
 from dfim_fast.ops.base import Array, Operator, Shape
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.node import Node
-from dfim_fast.ops.pooling import pool_window, spatial_axes
+from dfim_fast.ops.pooling import over_positions, pool_window, spatial_axes
 from dfim_fast.ops.registry import reads
 from dfim_fast.ops.window import Window
 
@@ -96,4 +96,6 @@ def read_average_pool(node: Node) -> Tensor:
 @reads("GlobalAveragePool")
 def read_global_average_pool(node: Node) -> Tensor:
     """The mean over all positions."""
-    return over_all(node, node.tensor(0), mean=True)
+    t = node.tensor(0)
+    over_positions(t, *range(2, len(t.axes)))
+    return over_all(node, t, mean=True)

@@ -103,7 +103,7 @@ class Operator:
 class Elementwise(Operator):
     """y = f(x) for every element on its own. Subclasses give ``value`` and ``slope``."""
 
-    piecewise_linear: ClassVar[bool] = False  # ReLU-like: exact zeros, quotients without cancellation
+    piecewise_linear: ClassVar[bool] = False  # ReLU-like: one kink, at zero
 
     def value(self, x: Array) -> Array:
         """f(x)."""
@@ -136,13 +136,16 @@ class Elementwise(Operator):
     def quotient(self, x: Array, r: Array, epsilon: float) -> Array:
         """(f(x) - f(r)) / (x - r); the derivative at x where the two are closer than epsilon.
 
-        Smooth functions are evaluated in float64: in float32 the difference of two near values
-        would lose all its digits long before epsilon.
+        In float32 the difference of two near values would lose all its digits long before epsilon:
+        smooth functions are evaluated in float64, and on one side of a kink the quotient is the
+        slope.
         """
         if not self.piecewise_linear:
             x, r = x.astype(np.float64, copy=False), r.astype(np.float64, copy=False)
         d = x - r
         near = np.abs(d) < epsilon
+        if self.piecewise_linear:
+            near |= (x > 0) == (r > 0)
         q = (self.value(x) - self.value(r)) / np.where(near, np.ones_like(d), d)
         return np.where(near, self.slope(x), q)
 

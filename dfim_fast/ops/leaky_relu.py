@@ -42,7 +42,8 @@ def read_leaky_relu(node: Node) -> Tensor:
 def read_prelu(node: Node) -> Tensor:
     """Slopes broadcast against x."""
     t = node.tensor(0)
-    alpha, axes = align_constant(t, node.constant(1, "the slope"))
+    slopes = node.constant(1, "the slope")
+    alpha, axes = align_constant(t, slopes)
     if np.broadcast_shapes(alpha.shape, t.shape) != t.shape:
-        raise Unsupported(f"slopes of shape {alpha.shape} do not fit {t.describe()}")
+        raise Unsupported(f"slopes of shape {slopes.shape} do not fit {t.describe()}")
     return node.add(LeakyRelu(alpha), t, axes=axes)

@@ -11,7 +11,7 @@ import numpy as np
 from dfim_fast.ops.base import Array, Operator, Rule, Shape
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.node import Node
-from dfim_fast.ops.pooling import pool_window, spatial_axes
+from dfim_fast.ops.pooling import over_positions, pool_window, spatial_axes
 from dfim_fast.ops.registry import reads
 from dfim_fast.ops.window import Window
 
@@ -130,4 +130,5 @@ def read_max_pool(node: Node) -> Tensor:
 def read_global_max_pool(node: Node) -> Tensor:
     """The maximum over all positions."""
     t = node.tensor(0)
+    over_positions(t, *range(2, len(t.axes)))
     return node.add(MaxPool(Window(t.shape[0], t.shape[0], 1, 0, 1)), t)

@@ -31,14 +31,19 @@ def pool_window(node: Node, t: Tensor) -> tuple[Window | None, int]:
                 f"a window of shape {list(kernel)} on {t.describe()}; it may slide over positions "
                 "only"
             )
-    if t.axes[1] == "L" or "C" in t.axes[2 + along]:
-        raise Unsupported(f"pools over the channels of {t.describe()}; transpose its input")
+    over_positions(t, 2 + along)
     window = Window.read(
         t.shape[0], int(kernel[along]), int(strides[along]), int(dilations[along]),
         (int(pads[along]), int(pads[along + rank])), auto_pad, ceil_mode,
     )
     idle = window.kernel == 1 and window.stride == 1 and window.out_length == t.shape[0]
     return (None if idle else window), 2 + along
+
+
+def over_positions(t: Tensor, *pooled: int) -> None:
+    """Refuse a pool over ONNX axes that hold channels."""
+    if t.axes[1] == "L" or any("C" in t.axes[i] and t.size(t.axes[i]) > 1 for i in pooled):
+        raise Unsupported(f"pools over the channels of {t.describe()}; transpose its input")
 
 
 def spatial_axes(t: Tensor, along: int) -> Axes:

@@ -1,0 +1,402 @@
+"""Every check of an operator, over the one table of operator_cases.py.
+
+Values are compared with onnxruntime and onnx's evaluator; gradients with finite differences;
+multipliers with summation-to-delta; cones with what random perturbations can be seen to change;
+the numba kernels with the formulas they stand for.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+
+import numpy as np
+import pytest
+from ops.operator_cases import CASES
+from ops.slow_pool import slow_pool, windows_of
+from oracles.onnx_truth import run, run_double, with_outputs
+
+import dfim_fast.ops
+from dfim_fast.backends.numba_cpu.overrides import OVERRIDES
+from dfim_fast.backends.passes import Passes
+from dfim_fast.graph.reader import Importer, read_graph
+from dfim_fast.graph.source import input_specs
+from dfim_fast.ops.base import Elementwise, Operator, Rule
+from dfim_fast.ops.elu import Elu
+from dfim_fast.ops.leaky_relu import LeakyRelu
+from dfim_fast.ops.max_pool import ChannelMax, MaxPool
+from dfim_fast.ops.registry import readers
+from dfim_fast.ops.relu import Relu
+from dfim_fast.ops.source import Input
+from dfim_fast.ops.window import Window
+
+RUNS = [(name, length) for name, case in CASES.items() for length in case.lengths]
+SQUASHED = ("Softmax", "LogSoftmax")  # scored at their input only
+each_case = pytest.mark.parametrize("name", CASES)
+
+
+@cache
+def imported(name: str, length: int):
+    """The operators that a case leads to, not simplified: (operator, shapes of its inputs)."""
+    proto = CASES[name].model(length)
+    importer = Importer(proto, input_specs(proto, name, None)[-1 if "position_major" in name
+                                                              else 0])
+    assert not importer.problems
+    return [(n.op, [importer.nodes[i].shape for i in n.inputs]) for n in importer.nodes[1:]]
+
+
+def operators(name: str, longest: int = 1000):
+    """(operator, random inputs (3, L, C), random generator) for each operator and length."""
+    for length in sorted({min(n, longest) for n in CASES[name].lengths}):
+        for op, shapes in imported(name, length):
+            if not op.output_only:
+                rng = np.random.default_rng([length, len(shapes)])
+                yield op, [rng.normal(size=(3, *s)) for s in shapes], rng
+
+
+@each_case
+def test_values_equal_onnxruntime_and_the_onnx_evaluator(name):
+    case = CASES[name]
+    for length in case.lengths:
+        proto = case.model(length)
+        squashed = case.op_type in SQUASHED
+        graph = read_graph(proto, name, "logit" if squashed else "output")
+        x = np.random.default_rng(length).normal(size=(2, 4, length)).astype(np.float32)
+        layout = "flat_LC" if name.endswith("split_flat_position_major") else case.layout
+        truth = with_outputs(proto, ["x"]) if squashed else proto
+        passes = Passes(graph, tuple(range(len(graph.tasks))))
+        found = passes.scores(passes.forward(x.astype(np.float64).swapaxes(1, 2))).T
+        (single,) = run(truth, x, layout)
+        assert found.shape == (2, single.size // 2)
+        np.testing.assert_allclose(found, single.reshape(2, -1), rtol=1e-4, atol=1e-5)
+        if case.op_type != "MaxPool" and case.opset >= 11:  # its pool errs, or its age, in onnx
+            (double,) = run_double(truth, x, layout)
+            # float64 both; the evaluator keeps epsilon, alpha and beta as the file's float32
+            np.testing.assert_allclose(found, double.reshape(2, -1), rtol=1e-7, atol=1e-10)
+
+
+@each_case
+def test_shape_rule_and_precision(name):
+    for op, xs, _ in operators(name):
+        for dtype in (np.float64, np.float32):
+            own, inputs = op.astype(dtype), [x.astype(dtype) for x in xs]
+            y = own.forward(inputs)
+            assert y.shape[1:] == op.output_shape(*(x.shape[1:] for x in xs))
+            grads = own.gradient(np.ones_like(y), inputs, y)
+            rs = [x[::-1] for x in inputs]
+            grads += own.rescale(np.ones_like(y), inputs, rs, y, y[::-1], Rule())
+            assert {a.dtype for a in (y, *grads)} == {np.dtype(dtype)}
+            assert [g.shape for g in grads] == [x.shape for x in inputs] * 2
+        assert op.multiply_adds(*(x.shape[1:] for x in xs)) >= 0
+        assert op.describe()
+
+
+@each_case
+def test_gradient_equals_finite_differences(name):
+    for op, xs, rng in operators(name):
+        y = op.forward(xs)
+        g = rng.normal(size=y.shape)
+        grads = op.gradient(g, xs, y)
+        step = 1e-6  # no input lies that close to a kink
+        for i, grad in enumerate(grads):
+            d = rng.normal(size=xs[i].shape)
+            above, below = (
+                op.forward([x + sign * step * d if j == i else x for j, x in enumerate(xs)])
+                for sign in (1, -1)
+            )
+            slope = (g * (above - below)).sum(axis=(1, 2)) / (2 * step)
+            wanted = (grad * d).sum(axis=(1, 2))
+            scale = np.abs(grad * d).sum(axis=(1, 2)) + 1e-3
+            np.testing.assert_allclose(slope / scale, wanted / scale, atol=2e-7)
+
+
+@each_case
+def test_multipliers_sum_to_delta(name):
+    """sum m_in (x - r) = sum m_out (y - y_r): what Rescale is made for."""
+    for op, xs, rng in operators(name):
+        rs = [rng.normal(size=x.shape) for x in xs]
+        y, yr = op.forward(xs), op.forward(rs)
+        m = rng.normal(size=y.shape)
+        found = op.rescale(m, xs, rs, y, yr, Rule())
+        below = sum(
+            (f * (x - r)).sum(axis=(1, 2)) for f, x, r in zip(found, xs, rs, strict=True))
+        above = (m * (y - yr)).sum(axis=(1, 2))
+        scale = np.abs(m * (y - yr)).sum(axis=(1, 2)) + 1e-9
+        np.testing.assert_allclose(below / scale, above / scale, atol=1e-11)
+
+
+@each_case
+@pytest.mark.parametrize("maxpool", ["shap", "deeplift"])
+def test_multipliers_at_the_reference_are_the_gradient(name, maxpool):
+    rule = Rule(maxpool=maxpool)
+    for op, xs, rng in operators(name):
+        y = op.forward(xs)
+        m = rng.normal(size=y.shape)
+        # closer than epsilon counts as equal
+        for rs in (xs, [x + 0.4e-6 * rng.choice([-1, 1], x.shape) for x in xs]):
+            found = op.rescale(m, xs, rs, y, op.forward(rs), rule)
+            for f, wanted in zip(found, op.gradient(m, xs, y), strict=True):
+                np.testing.assert_array_equal(f, wanted)
+
+
+@each_case
+def test_a_batch_equals_one_by_one(name):
+    for op, xs, rng in operators(name):
+        rs = [rng.normal(size=x.shape) for x in xs]
+        y, yr = op.forward(xs), op.forward(rs)
+        m = rng.normal(size=y.shape)
+        together = [y, *op.gradient(m, xs, y), *op.rescale(m, xs, rs, y, yr, Rule())]
+        for b in range(len(y)):
+            one = [x[b : b + 1] for x in xs]
+            r = [a[b : b + 1] for a in rs]
+            mb, yb, yrb = m[b : b + 1], y[b : b + 1], yr[b : b + 1]
+            alone = [op.forward(one), *op.gradient(mb, one, yb),
+                     *op.rescale(mb, one, r, yb, yrb, Rule())]
+            for a, t in zip(alone, together, strict=True):
+                # matrix products may round by their number of rows
+                np.testing.assert_allclose(a[0], t[b], rtol=1e-12, atol=1e-12)
+
+
+@each_case
+def test_cone_rules_equal_brute_force(name):
+    """spread: the outputs that change with an input row; collect: the rows a gradient reaches."""
+    for op, xs, rng in operators(name, longest=13):
+        lengths = [x.shape[1] for x in xs]
+        y = op.forward(xs)
+        reads = [np.zeros((n, y.shape[1]), bool) for n in lengths]  # input row -> output row
+        passes_on = [np.zeros((n, y.shape[1]), bool) for n in lengths]
+        for i, n in enumerate(lengths):
+            for p in range(n):
+                # large values win pools and open gates, whatever stands beside them
+                changed = [x.copy() for x in xs]
+                changed[i][:, p] += 10 + rng.random(changed[i][:, p].shape)
+                after = op.forward(changed)
+                reads[i][p] = (after != y).any(axis=(0, 2))
+                rows = np.eye(y.shape[1])[:, :, None] * (1 + rng.random(y.shape[2]))
+                many = [c[:1].repeat(len(rows), 0) for c in changed]
+                grads = op.gradient(rows, many, op.forward(many))
+                for j, grad in enumerate(grads):
+                    passes_on[j] |= (grad != 0).any(axis=2).T
+        for i, n in enumerate(lengths):
+            masks = [np.eye(n, dtype=bool) if j == i else np.zeros((n, k), bool)
+                     for j, k in enumerate(lengths)]
+            np.testing.assert_array_equal(op.spread(masks), reads[i])
+            np.testing.assert_array_equal(
+                op.collect(np.eye(y.shape[1], dtype=bool), lengths)[i], passes_on[i].T)
+        nothing = [np.zeros((1, n), bool) for n in lengths]
+        everything = [np.ones((1, n), bool) for n in lengths]
+        assert not op.spread(nothing).any()
+        np.testing.assert_array_equal(op.spread(everything)[0],
+                                      np.logical_or.reduce([r.any(0) for r in reads]))
+
+
+@each_case
+def test_numba_kernels_equal_the_formulas(name):
+    """On the same float32 numbers, so that both take the same decisions."""
+    for op, xs, rng in operators(name):
+        xs = [x.astype(np.float32) for x in xs]
+        rs = [x[:1][:, ::-1].copy() for x in xs]  # one reference for the whole tile
+        wide = [x.astype(np.float64) for x in xs]
+        wide_r = [r.astype(np.float64) for r in rs]
+        y, yr = op.forward(wide), op.forward(wide_r)
+        m = rng.normal(size=y.shape).astype(np.float32)
+        single = op.astype(np.float32)
+        low_y, low_yr = y.astype(np.float32), yr.astype(np.float32)
+        calls = {
+            "forward": ((xs,), [y]),
+            "gradient": ((m, xs, low_y), op.gradient(m.astype(np.float64), wide, y)),
+        }
+        for maxpool in ("shap", "deeplift"):
+            rule = Rule(maxpool=maxpool)
+            wanted = op.rescale(m.astype(np.float64), wide, wide_r, y, yr, rule)
+            calls[f"rescale {maxpool}"] = ((m, xs, rs, low_y, low_yr, rule), wanted)
+        for key, (arguments, wanted) in calls.items():
+            kernel = OVERRIDES.get((type(op), key.split()[0]))
+            if kernel is None:
+                continue
+            found = kernel(single, *arguments)
+            for f, w in zip([found] if key == "forward" else found, wanted, strict=True):
+                assert f.dtype == np.float32
+                np.testing.assert_allclose(f, w, rtol=1e-5, atol=1e-5 * np.abs(w).max(initial=0))
+
+
+# --- the table itself ----------------------------------------------------------------------------
+
+
+def uncovered(known: set[str]) -> set[str]:
+    """ONNX operators that no entry of the table is for."""
+    return known - {case.op_type for case in CASES.values()}
+
+
+def test_every_reader_has_a_case():
+    assert uncovered(set(readers())) == set()
+    assert uncovered({"Relu", "Conv3000"}) == {"Conv3000"}
+
+
+def test_every_operator_class_is_reached_by_a_case():
+    classes = set()
+    for module in pkgutil.iter_modules(dfim_fast.ops.__path__):
+        for item in vars(importlib.import_module(f"dfim_fast.ops.{module.name}")).values():
+            if inspect.isclass(item) and issubclass(item, Operator):
+                classes.add(item)
+    reached = {type(op) for name, length in RUNS for op, _ in imported(name, length)}
+    assert classes - reached - {Operator, Elementwise, Input} == set()
+
+
+def test_every_numba_kernel_is_reached_by_a_case():
+    reached = {type(op) for name, length in RUNS for op, _ in imported(name, length)}
+    assert {kind for kind, _ in OVERRIDES} <= reached
+
+
+def test_two_readers_for_one_operator_are_refused():
+    from dfim_fast.ops.registry import reads
+
+    with pytest.raises(ValueError, match="two readers for the ONNX operator Relu"):
+        reads("Relu")(lambda node: None)
+
+
+# --- conventions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("op", "slope"),
+    [(Relu(), 0.0), (LeakyRelu(np.full((1, 1), 0.2)), 0.2),
+     (LeakyRelu(np.full((1, 1), -0.3)), -0.3), (Elu(0.7), 0.7)],
+    ids=["relu", "leaky", "negative_leaky", "elu"],
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_derivative_at_the_kink(op, slope, dtype):
+    own, x = op.astype(dtype), np.zeros((1, 2, 3), dtype)
+    g = np.full_like(x, 2)
+    (found,) = own.gradient(g, [x], own.forward([x]))
+    np.testing.assert_allclose(found, 2 * slope, rtol=1e-6)
+    (found,) = own.rescale(g, [x], [x], x, x, Rule())
+    np.testing.assert_allclose(found, 2 * slope, rtol=1e-6)
+    kernel = OVERRIDES.get((type(op), "gradient"))
+    if kernel and dtype is np.float32:
+        np.testing.assert_array_equal(kernel(own, g, [x], x)[0], 2 * slope)
+        kernel = OVERRIDES[type(op), "rescale"]
+        np.testing.assert_array_equal(kernel(own, g, [x], [x], x, x, Rule())[0], 2 * slope)
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-3])
+def test_epsilon_parts_derivative_from_quotient(epsilon):
+    """Just below epsilon: the derivative at x. Just above: the quotient, here across the kink."""
+    x = np.array([[[0.4 * epsilon], [0.6 * epsilon]]])
+    r = np.array([[[-0.5 * epsilon], [-0.5 * epsilon]]])
+    rule = Rule(epsilon)
+    (found,) = Relu().rescale(np.ones_like(x), [x], [r], x, r, rule)
+    np.testing.assert_allclose(found[0, :, 0], [1, 0.6 / 1.1], rtol=1e-12)
+    low = [a.astype(np.float32) for a in (np.ones_like(x), x, r)]
+    (found,) = OVERRIDES[Relu, "rescale"](Relu(), low[0], [low[1]], [low[2]], None, None, rule)
+    np.testing.assert_allclose(found[0, :, 0], [1, 0.6 / 1.1], rtol=1e-6)
+
+
+def test_smooth_quotients_keep_their_digits_in_float32():
+    """Differences of 1e-5 leave two digits of a float32 quotient; the rule is to keep them all."""
+    x = np.linspace(-3, 3, 50, dtype=np.float32).reshape(1, 50, 1)
+    r = x + np.float32(1e-5)
+    for name in ("Sigmoid", "Tanh", "Softplus", "Exp", "Elu", "Gelu"):
+        (op, _), *_ = imported(next(n for n in CASES if n.startswith(f"{name}-")), 127)
+        op = op.astype(np.float32)
+        found = op.quotient(x, r, 1e-6)
+        wide = op.astype(np.float64).quotient(x.astype(np.float64), r.astype(np.float64), 1e-6)
+        np.testing.assert_allclose(found, wide, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_piecewise_linear_quotients_keep_their_digits_in_float32(sign):
+    """On one side of the kink a quotient is the slope, however near x and r are."""
+    x = sign * np.linspace(1, 3, 50, dtype=np.float32).reshape(1, 50, 1)
+    op = LeakyRelu(np.full((1, 1), 0.3)).astype(np.float32)
+    found = op.quotient(x, x + np.float32(2e-6), 1e-6)
+    np.testing.assert_array_equal(found, np.float32(1 if sign > 0 else 0.3))
+
+
+# --- max pooling against a slow loop -------------------------------------------------------------
+
+WINDOWS = [Window.read(13, k, s, d, p) for k, s, d, p in [
+    (3, 3, 1, (0, 0)), (4, 2, 1, (1, 2)), (3, 1, 1, (1, 1)), (2, 5, 1, (0, 0)), (3, 2, 2, (2, 2)),
+    (13, 13, 1, (0, 0)), (1, 2, 1, (0, 0))]]
+
+
+def pool_inputs(kind: str, rng):
+    """x, r (2, 13, 3): random; all negative; full of ties; partly equal or nearly equal."""
+    x, r = rng.normal(size=(2, 2, 13, 3))
+    if kind == "negative":
+        return x - 20, r - 20
+    if kind == "ties":
+        return np.round(x), np.round(r)
+    if kind == "near":
+        r = np.where(rng.random(r.shape) < 0.5, x + rng.choice([0, 5e-7, -5e-7], x.shape), r)
+    return x, r
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("kind", ["random", "negative", "ties", "near"])
+@pytest.mark.parametrize("rule", ["shap", "deeplift"])
+def test_max_pool_multipliers_equal_the_slow_loop(window, kind, rule):
+    rng = np.random.default_rng(3)
+    x, r = pool_inputs(kind, rng)
+    op = MaxPool(window)
+    y, yr = op.forward([x]), op.forward([r])
+    m = rng.normal(size=y.shape)
+    (found,) = op.rescale(m, [x], [r], y, yr, Rule(1e-6, rule))
+    (gradient,) = op.gradient(m, [x], y)
+    windows = windows_of(13, window.out_length, window.kernel, window.stride, window.dilation,
+                         window.pad)
+    for b, c in np.ndindex(2, 3):
+        wanted = slow_pool(m[b, :, c], x[b, :, c], r[b, :, c], windows, 1e-6, rule)
+        np.testing.assert_allclose(found[b, :, c], wanted, rtol=1e-12, atol=1e-12)
+        wanted = slow_pool(m[b, :, c], x[b, :, c], r[b, :, c], windows, 1e-6, "deeplift")
+        np.testing.assert_allclose(gradient[b, :, c], wanted, rtol=1e-12, atol=1e-12)
+        low = [a[b : b + 1].astype(np.float32) for a in (m, x, r, y, yr)]
+        kernel = OVERRIDES[MaxPool, "rescale"]
+        (quick,) = kernel(op, low[0], [low[1]], [low[2]], low[3], low[4], Rule(1e-6, rule))
+        exact = [a.astype(np.float64) for a in low]
+        wanted = slow_pool(exact[0][0, :, c], exact[1][0, :, c], exact[2][0, :, c], windows,
+                           float(np.float32(1e-6)), rule)
+        np.testing.assert_allclose(quick[0, :, c], wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["random", "ties", "near"])
+def test_channel_max_multipliers_equal_the_slow_loop(kind):
+    rng = np.random.default_rng(4)
+    x, r = (a.swapaxes(1, 2) for a in pool_inputs(kind, rng))  # 13 channels
+    op = ChannelMax()
+    y, yr = op.forward([x]), op.forward([r])
+    m = rng.normal(size=y.shape)
+    for rule in ("shap", "deeplift"):
+        (found,) = op.rescale(m, [x], [r], y, yr, Rule(1e-6, rule))
+        for b, p in np.ndindex(2, 3):
+            wanted = slow_pool(m[b, p], x[b, p], r[b, p], [list(range(13))], 1e-6, rule)
+            np.testing.assert_allclose(found[b, p], wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_the_first_of_equal_values_wins():
+    x = np.array([1.0, 5, 5, 2, 5]).reshape(1, 5, 1)
+    op = MaxPool(Window(3, 1, 1, 0, 3))
+    g = np.array([1.0, 10, 100]).reshape(1, 3, 1)
+    wanted = [0, 11, 100, 0, 0]
+    assert op.gradient(g, [x], op.forward([x]))[0].ravel().tolist() == wanted
+    low = [a.astype(np.float32) for a in (g, x, op.forward([x]))]
+    found = OVERRIDES[MaxPool, "gradient"](op, low[0], [low[1]], low[2])
+    assert found[0].ravel().tolist() == wanted
+
+
+def test_softmax_has_no_backward_rule():
+    op = imported("Softmax-channels", 2)[0][0]
+    assert op.output_only
+    x = np.random.default_rng(0).normal(size=(2, 2, 4))
+    np.testing.assert_allclose(op.forward([x]).sum(axis=2), 1)
+    with pytest.raises(AssertionError, match="Softmax has no gradient rule"):
+        op.gradient(np.ones((1, 2, 4)), [np.ones((1, 2, 4))], np.ones((1, 2, 4)))
+
+
+def test_convolution_counts_its_multiply_adds():
+    (op, shapes), *_ = imported("Conv-stride_2", 127)
+    assert op.multiply_adds(*shapes) == ((127 + 3 - 3) // 2 + 1) * 3 * 4 * 3
+    (op, shapes), *_ = imported("Conv-depthwise", 127)
+    assert op.multiply_adds(*shapes) == 127 * 4 * 8
+    (op, shapes), *_ = imported("Gemm-plain", 127)
+    assert op.multiply_adds(*shapes) == 4 * 127 * 3
