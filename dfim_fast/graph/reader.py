@@ -42,15 +42,28 @@ class Importer:
         shape = (spec.length, 4)
         self.add(spec.name, Input(spec.length), (), [])
         self.values: dict[str, Any] = {"": None, spec.name: Tensor(0, shape, spec.axes, batch)}
+        nodes, names = needed(proto.graph)
         for weight in proto.graph.initializer:
-            self.values[weight.name] = self.checked(weight.name, onnx.numpy_helper.to_array(weight))
-        for node in proto.graph.node:
+            if weight.name in names:
+                self.values[weight.name] = self.weight(weight)
+        for node in nodes:
             self.read(node)
 
     def add(self, name: str, op: Operator, inputs: tuple[int, ...], shapes: list[Shape]) -> int:
         """Append an operator; returns its index."""
         self.nodes.append(GraphNode(name, op, inputs, op.output_shape(*shapes)))
         return len(self.nodes) - 1
+
+    def weight(self, tensor: Any) -> Any:
+        """An initializer; reported where its numbers are in a file that was not read with it."""
+        if onnx.external_data_helper.uses_external_data(tensor):
+            file = {e.key: e.value for e in tensor.external_data}.get("location", "")
+            self.problems.append(
+                f"weight {tensor.name!r}: its values are in the file {file!r}, which was not read; "
+                "pass the path of the model, or save it with its weights inside"
+            )
+            return Unread()
+        return self.checked(tensor.name, onnx.numpy_helper.to_array(tensor))
 
     def checked(self, name: str, array: np.ndarray) -> np.ndarray:
         """A weight, reported if it holds NaN or infinity."""
@@ -65,10 +78,11 @@ class Importer:
     def read(self, proto: Any) -> None:
         """Read one ONNX node into ``values``."""
         name = proto.name or (proto.output[0] if proto.output else proto.op_type)
-        inputs = [self.values.get(i, Unread()) for i in proto.input]
         outputs: Any
         try:
-            outputs = self.outputs(proto, name, inputs)
+            for missing in (i for i in proto.input if i not in self.values):
+                raise Unsupported(f"reads {missing!r}, which no node before it makes")
+            outputs = self.outputs(proto, name, [self.values[i] for i in proto.input])
         except Unsupported as reason:
             self.problems.append(f"node {name!r} ({proto.op_type}): {reason}")
             outputs = Unread()
@@ -93,6 +107,16 @@ class Importer:
             return Unread()
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
         return reader(Node(self, name, proto.op_type, inputs, attributes, self.opset))
+
+
+def needed(graph: Any) -> tuple[list[Any], set[str]]:
+    """The ONNX nodes that some output depends on, in order, and the names of all they read."""
+    names, nodes = {o.name for o in graph.output}, []
+    for node in reversed(graph.node):
+        if names.intersection(node.output):
+            nodes.append(node)
+            names.update(node.input)
+    return nodes[::-1], names
 
 
 def fold(proto: Any, inputs: list[Any], opset: int) -> list[np.ndarray]:

@@ -77,6 +77,10 @@ def input_specs(proto: Any, label: str, sequence_length: int | None) -> list[Inp
             f"({names}); re-export it with the others as constants"
         )
     value = inputs[0]
+    if not value.type.tensor_type.HasField("shape"):
+        raise ModelError(
+            f"{label}: input {value.name!r} has no shape; export it with one, such as (N, 4, L)"
+        )
     dims = [d.dim_value or None for d in value.type.tensor_type.shape.dim]
     shown = "(" + ", ".join(str(d or "?") for d in dims) + ")"
     where = f"{label}: input {value.name!r} of shape {shown}"
@@ -84,6 +88,12 @@ def input_specs(proto: Any, label: str, sequence_length: int | None) -> list[Inp
         raise ModelError(
             f"{where} has rank {len(dims)}; wanted (N, 4, L), (N, L, 4), (N, 1, 4, L), "
             "(N, 4, 1, L) or (N, 4L)"
+        )
+    kind = value.type.tensor_type.elem_type
+    if len(dims) == 2 and kind in (onnx.TensorProto.INT32, onnx.TensorProto.INT64):
+        raise ModelError(
+            f"{where} holds whole numbers: tokens of an embedding are not supported; re-export the "
+            "model with one-hot DNA as its input"
         )
     layouts = _layouts(dims)
     if not layouts:
