@@ -73,7 +73,7 @@ class ReferenceBackend(Backend):
             mutant = passes.forward(mutants[i : i + 1].apply(rows))
             importance = self.importance(mutant, against)
             scores = passes.scores(mutant)
-            builder.add(i, importance[:, :, None], scores)
+            builder.add(np.array([i]), (original - importance)[:, :, None], scores)
             if expected is not None:
                 errors.append(delta_error(
                     np.tensordot(weights, importance, 1), scores[:, 0], expected))

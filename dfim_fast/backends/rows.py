@@ -43,32 +43,27 @@ class MapBuilder:
         )
         self.map.mutant_predictions[:] = self.map.predictions[:, None, None]
 
-    def add(self, first: int, importance: np.ndarray, predictions: np.ndarray) -> None:
-        """Enter mutants ``first`` onwards: importance (G, K, B, L), predictions (K, B)."""
-        count = predictions.shape[1]
-        source, base = self.mutants.slot[first : first + count].T
-        start = self.mutants.start[first : first + count]
+    def add(self, index: np.ndarray, lost: np.ndarray, predictions: np.ndarray) -> None:
+        """Enter mutants ``index`` (B,): importance lost (G, K, B, L), predictions (K, B)."""
+        source, base = self.mutants.slot[index].T
+        start = self.mutants.start[index]
         columns = self.plan.targets[source]
-        difference = self.original[:, :, None] - importance
-        picked = np.take_along_axis(
-            difference, np.broadcast_to(np.maximum(columns, 0), (*difference.shape[:2], *columns.shape)),
-            3,
-        )
-        last = start + self.mutants.width[first : first + count]
+        shape = (*lost.shape[:2], *columns.shape)
+        picked = np.take_along_axis(lost, np.broadcast_to(np.maximum(columns, 0), shape), 3)
+        last = start + self.mutants.width[index]
         own = (columns >= start[:, None]) & (columns < last[:, None])
         dead = own | (columns < 0) | ~self.plan.reach[:, source]
         picked = np.where(dead[None], 0, picked)
         mean = np.einsum("g,gkbw->kbw", self.weights, picked)
         self.map.fis[:, source, base] = mean
         if self.map.standard_error is not None:
-            groups = len(self.weights)
             off = (picked - mean[None]) ** 2
-            variance = np.einsum("g,gkbw->kbw", self.weights, off) / (groups - 1)
+            variance = np.einsum("g,gkbw->kbw", self.weights, off) / (len(self.weights) - 1)
             self.map.standard_error[:, source, base] = np.sqrt(variance)
-        mean_difference = np.einsum("g,gkbl->kbl", self.weights, difference)
-        rows = np.arange(mean_difference.shape[2])
+        rows = np.arange(lost.shape[3])
         inside = (rows >= start[:, None]) & (rows < last[:, None])
-        self.map.self_effect[:, source, base] = np.where(inside[None], mean_difference, 0).sum(2)
+        lost_mean = np.einsum("g,gkbl->kbl", self.weights, lost)
+        self.map.self_effect[:, source, base] = np.where(inside[None], lost_mean, 0).sum(2)
         self.map.mutant_predictions[:, source, base] = predictions
 
 

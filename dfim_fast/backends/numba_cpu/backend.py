@@ -9,11 +9,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dfim_fast.backends.base import Backend, SequenceMap
+from dfim_fast.backends.numba_cpu.cones.engine import ConeEngine
 from dfim_fast.backends.numba_cpu.overrides import OVERRIDES
 from dfim_fast.backends.passes import Acts, Passes, contributions, hypothetical
 from dfim_fast.backends.rows import MapBuilder, delta_error, group_weights
 from dfim_fast.plan.plan import Plan
-from dfim_fast.sequence.mutants import single_nucleotide
+from dfim_fast.sequence.mutants import Mutants, single_nucleotide
 from dfim_fast.sequence.one_hot import encode
 
 
@@ -31,6 +32,8 @@ class NumbaBackend(Backend):
         super().__init__(plan)
         self.passes = Passes(plan.graph.astype(np.float32), plan.tasks, OVERRIDES)
         nodes = (plan.graph.nodes[i].shape for i in self.passes.nodes)
+        reason = ConeEngine.unsupported(plan, self.passes)
+        self.cones = None if reason else ConeEngine(plan, self.passes)
         self.pass_bytes = 4 * sum(rows * channels for rows, channels in nodes)
 
     def _in_threads(self, work: list, call) -> list:
@@ -85,19 +88,52 @@ class NumbaBackend(Backend):
             predictions = passes.scores(acts)[:, 0]
         builder = MapBuilder(plan, mutants, original, predictions)
 
+        if self.cones is not None:
+            errors = self._by_cones(builder, rows, mutants, acts, references)
+            if errors is not None:
+                return self._finished(builder, errors, original, predictions, references)
+
         def run(first: int) -> float:
             part = mutants[first : first + tile]
             acts = passes.forward(padded(part.apply(rows), tile))
             scores = passes.scores(acts)[:, : len(part)]
             importance = self.importance(acts, references)[:, :, : len(part)]
-            builder.add(first, importance, scores)
+            builder.add(np.arange(first, first + len(part)),
+                        original[:, :, None] - importance, scores)
             return self._delta(np.tensordot(weights, importance, 1), scores, references)
 
         errors = self._in_threads(list(range(0, len(mutants), tile)), run)
+        return self._finished(builder, errors, original, predictions, references)
+
+    def _by_cones(
+        self, builder: MapBuilder, rows: np.ndarray, mutants: Mutants, acts: Acts,
+        references: References,
+    ) -> list[float] | None:
+        """Fill the map from dense cones; None where the head's basis would be too large."""
+        weights = group_weights(self.plan).astype(np.float32)
+        original = builder.map.attributions
+        errors: list[float] = []
+
+        def deliver(index: np.ndarray, lost: np.ndarray, scores: np.ndarray) -> None:
+            builder.add(index, lost, scores)
+            importance = original[:, None] - np.tensordot(weights, lost, 1)
+            errors.append(self._delta(importance, scores, references))
+
+        one = {i: a[:1] for i, a in acts.items()}
+        against = [references.acts(i) for i in range(references.count)]
+        done = self.cones.run(rows, mutants, one, against, self._in_threads, deliver)
+        return errors if done else None
+
+    def _finished(
+        self, builder: MapBuilder, errors: list[float], original: np.ndarray,
+        predictions: np.ndarray, references: References,
+    ) -> SequenceMap:
+        """The map, with what holds for the sequence as a whole."""
+        weights = group_weights(self.plan).astype(np.float32)
         errors.append(self._delta(
             np.tensordot(weights, original, 1)[:, None], predictions[:, None], references))
         builder.map.reference_predictions = references.mean_score
-        builder.map.delta_error = max(errors) if plan.additive else None
+        builder.map.delta_error = max(errors) if self.plan.additive else None
         return builder.map
 
     def _delta(self, importance: np.ndarray, scores: np.ndarray, references: References) -> float:

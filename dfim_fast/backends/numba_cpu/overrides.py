@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from dfim_fast.backends.numba_cpu import kernels
-from dfim_fast.backends.numba_cpu.blas import product
+from dfim_fast.backends.numba_cpu.convolution import (
+    conv_back_rows,
+    conv_rows,
+    dense_back,
+    dense_rows,
+)
 from dfim_fast.ops.base import Array, Rule
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.dense import Dense
@@ -16,50 +20,8 @@ from dfim_fast.ops.max_pool import MaxPool
 from dfim_fast.ops.relu import Relu
 
 
-def convolve(x: Array, weight: Array, dilation: int, stride: int, rows: int) -> Array:
-    """sum_j x[:, i * stride + j * dilation] @ weight[j] for i < rows.
-
-    x (B, L, C) is padded already; weight (k, C, H). The tile is taken as one long sequence; rows
-    that straddle two sequences are computed and left out. Without dilation a window is one run of
-    k * C numbers, and windows k positions apart do not overlap: each product takes every k-th
-    window straight from the input, so that no copy of the windows is made.
-    """
-    batch, length, channels = x.shape
-    kernel, _, width = weight.shape
-    x = np.ascontiguousarray(x)
-    out = np.empty((batch, length, width), np.float32)
-    start, end = x.ctypes.data, out.ctypes.data
-    total = batch * length - (kernel - 1) * dilation
-    if dilation > 1:
-        for j in range(kernel):
-            product(start + 4 * j * dilation * channels, channels, weight[j], end, width, total,
-                    j > 0)
-    else:
-        flat = weight.reshape(-1, width)
-        for first in range(min(kernel, total)):
-            product(start + 4 * first * channels, kernel * channels, flat,
-                    end + 4 * first * width, kernel * width, -(-(total - first) // kernel), False)
-    return out[:, : (rows - 1) * stride + 1 : stride]
-
-
 def conv_forward(op: Conv, xs: Sequence[Array]) -> Array:
-    """Convolution as matrix products, group by group."""
-    w, x = op.window, op.window.padded(xs[0])
-    parts = [
-        convolve(x[:, :, i], np.ascontiguousarray(op.weight[:, :, o]), w.dilation, w.stride,
-                 w.out_length)
-        for i, o in op.blocks()
-    ]
-    y = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-    return y + op.bias
-
-
-@lru_cache(maxsize=256)
-def flipped(op: Conv) -> tuple[Array, ...]:
-    """Each group's weights, taps reversed and transposed, for the backward pass."""
-    return tuple(
-        np.ascontiguousarray(op.weight[::-1, :, o].transpose(0, 2, 1)) for _, o in op.blocks()
-    )
+    return conv_rows(op, op.window.padded(xs[0]), op.window.out_length) + op.bias
 
 
 def conv_gradient(op: Conv, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
@@ -69,12 +31,15 @@ def conv_gradient(op: Conv, g: Array, xs: Sequence[Array], y: Array) -> list[Arr
     # room[q] = g of the window that starts at padded input row q - reach
     room = np.zeros((len(g), length + w.pad + w.right_pad(length) + reach, g.shape[2]), np.float32)
     room[:, reach : reach + (w.out_length - 1) * w.stride + 1 : w.stride] = g
-    room = room[:, w.pad : w.pad + length + reach]
-    parts = [
-        convolve(room[:, :, o], weight, w.dilation, 1, length)
-        for weight, (_, o) in zip(flipped(op), op.blocks(), strict=True)
-    ]
-    return [parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)]
+    return [conv_back_rows(op, room[:, w.pad : w.pad + length + reach], length)]
+
+
+def dense_forward(op: Dense, xs: Sequence[Array]) -> Array:
+    return dense_rows(op, xs[0])
+
+
+def dense_gradient(op: Dense, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
+    return [dense_back(op, g, xs[0].shape[1:])]
 
 
 def relu_forward(op: Relu, xs: Sequence[Array]) -> Array:
@@ -129,19 +94,10 @@ def pool_rescale(
     return [dx]
 
 
-def dense_gradient(op: Dense, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
-    return [np.matmul(g[:, 0], transposed(op)).reshape(len(g), *xs[0].shape[1:])]
-
-
-@lru_cache(maxsize=256)
-def transposed(op: Dense) -> Array:
-    """The weights by output: backward products then run over contiguous rows."""
-    return np.ascontiguousarray(op.weight.T)
-
-
 OVERRIDES = {
     (Conv, "forward"): conv_forward,
     (Conv, "gradient"): conv_gradient,
+    (Dense, "forward"): dense_forward,
     (Dense, "gradient"): dense_gradient,
     (Relu, "forward"): relu_forward,
     (Relu, "gradient"): relu_gradient,

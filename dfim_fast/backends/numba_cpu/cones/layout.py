@@ -1,0 +1,118 @@
+"""Which rows of each tensor a source changes, and which nodes are trunk and which are head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfim_fast.graph.cone import CHUNK, changed_rows
+from dfim_fast.graph.graph import Graph
+from dfim_fast.ops.add import Add
+from dfim_fast.ops.affine import Affine
+from dfim_fast.ops.average_pool import AveragePool
+from dfim_fast.ops.base import Elementwise
+from dfim_fast.ops.concat import Concat
+from dfim_fast.ops.conv import Conv
+from dfim_fast.ops.max_pool import MaxPool
+from dfim_fast.ops.source import Input
+from dfim_fast.ops.take import Take
+
+LOCAL = (Input, Conv, Affine, AveragePool, MaxPool, Add, Concat, Take)
+
+
+@dataclass(frozen=True, eq=False)
+class Hulls:
+    """The first and last row (S,) of a tensor that each source may alter; last < first: none."""
+
+    first: np.ndarray
+    last: np.ndarray
+    length: int
+
+    def window(self, sources: np.ndarray) -> tuple[np.ndarray, int]:
+        """Start (M,) and common width of the windows of some sources."""
+        first, last = self.first[sources], self.last[sources]
+        width = max(1, int((last - first + 1).max(initial=1)))
+        return np.clip(np.minimum(first, self.length - width), 0, None), width
+
+
+def hull(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last marked row of each line of a mask (S, L)."""
+    some = mask.any(axis=1)
+    first = np.where(some, mask.argmax(axis=1), 0)
+    last = np.where(some, mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1), -1)
+    return first, last
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The graph of some tasks, divided.
+
+    Attributes
+    ----------
+    trunk : tuple of int
+        Nodes that are local in position, in order; node 0 first.
+    head : tuple of int
+        Nodes from the first one that mixes all positions.
+    borders : tuple of int
+        Trunk nodes that the head reads.
+    """
+
+    trunk: tuple[int, ...]
+    head: tuple[int, ...]
+    borders: tuple[int, ...]
+
+
+def split(graph: Graph, nodes: tuple[int, ...], scored: set[int]) -> Split | str:
+    """Trunk and head, or why the graph has no such division."""
+    head: list[int] = []
+    for i in nodes:
+        node = graph.nodes[i]
+        local = isinstance(node.op, LOCAL) or isinstance(node.op, Elementwise)
+        if not local or any(j in head for j in node.inputs):
+            if node.shape[0] != 1:
+                return f"node {node.name!r} holds positions after they were mixed"
+            head.append(i)
+    trunk = tuple(i for i in nodes if i not in head)
+    for i in trunk:
+        for value in vars(graph.nodes[i].op).values():
+            if isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[0] > 1 and (
+                isinstance(graph.nodes[i].op, (Affine, Elementwise))
+            ):
+                return f"node {graph.nodes[i].name!r} has constants for each position"
+        shapes = [graph.nodes[j].shape[0] for j in graph.nodes[i].inputs]
+        if isinstance(graph.nodes[i].op, Add) and len(set(shapes)) > 1:
+            return f"node {graph.nodes[i].name!r} repeats one row over all positions"
+        if isinstance(graph.nodes[i].op, Affine) and graph.nodes[i].shape != graph.nodes[
+            graph.nodes[i].inputs[0]].shape:
+            return f"node {graph.nodes[i].name!r} repeats its input"
+    read = {j for i in head for j in graph.nodes[i].inputs} | scored
+    return Split(trunk, tuple(head), tuple(i for i in trunk if i in read))
+
+
+def hulls(
+    graph: Graph, nodes: tuple[int, ...], trunk: tuple[int, ...], sources: np.ndarray, width: int = 1
+) -> tuple[dict[int, Hulls], dict[int, Hulls]]:
+    """Changed rows I, and rows D whose gradient differs once the far part is taken out."""
+    count = len(sources)
+    bounds: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {
+        (kind, v): (np.zeros(count, int), np.zeros(count, int)) for kind in "ID" for v in trunk
+    }
+    for begin in range(0, count, CHUNK):
+        part = slice(begin, begin + CHUNK)
+        rows = np.arange(graph.length)[None]
+        start = (rows >= sources[part, None]) & (rows < sources[part, None] + width)
+        changed = changed_rows(graph, trunk, start)
+        differing = {v: np.zeros_like(changed[v]) for v in trunk}
+        for v in reversed(trunk):
+            node = graph.nodes[v]
+            above = differing[v] if node.op.linear else differing[v] | changed[v]
+            lengths = [graph.nodes[j].shape[0] for j in node.inputs]
+            for j, mask in zip(node.inputs, node.op.collect(above, lengths), strict=True):
+                differing[j] = differing[j] | mask
+        for v in trunk:
+            for kind, masks in (("I", changed), ("D", differing)):
+                first, last = hull(masks[v])
+                bounds[kind, v][0][part], bounds[kind, v][1][part] = first, last
+    made = {key: Hulls(*ends, graph.nodes[key[1]].shape[0]) for key, ends in bounds.items()}
+    return {v: made["I", v] for v in trunk}, {v: made["D", v] for v in trunk}
