@@ -9,108 +9,116 @@ original's own gates: that is how u itself is made.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from dfim_fast.backends.numba_cpu.events import columns as col
-from dfim_fast.backends.numba_cpu.events.arriving import Arriving, arriving_at, arriving_row
+from dfim_fast.backends.numba_cpu.events import fields as f
+from dfim_fast.backends.numba_cpu.events.access import index, node, span
+from dfim_fast.backends.numba_cpu.events.arriving import arriving_at, arriving_row
 from dfim_fast.backends.numba_cpu.events.forward import row_of
-from dfim_fast.backends.numba_cpu.events.layout import Net
+from dfim_fast.backends.numba_cpu.events.jit import kernel
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, shares, slope_at
 from dfim_fast.backends.numba_cpu.events.scatter import clear, entries, scatter
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
+    flag,
     fma,
+    get,
     load,
     load_scalar,
     multiply,
+    put,
+    set_flag,
     splat,
     store,
     store_scalar,
     subtract,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span, rows_read
-from dfim_fast.backends.numba_cpu.events.work import Work
 
 
-@njit(nogil=True, cache=True)
-def touch(net: Net, work: Work, n: int, i: int) -> int:
+@kernel
+def touch(net: int, work: int, n: int, i: int) -> int:
     """Address of row i of ``difference``, cleared at first use."""
-    t = net.table[n]
-    row = work.difference + (t[col.BASE] + i * t[col.PITCH]) * 4
-    if work.moved[t[col.FLAGS] + i] == 0:
-        clear(row, t[col.PITCH])
-        work.moved[t[col.FLAGS] + i] = 1
+    t = node(net, n)
+    row = get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4
+    if flag(get(work, f.MOVED), get(t, col.FLAGS) + i) == 0:
+        clear(row, get(t, col.PITCH))
+        set_flag(get(work, f.MOVED), get(t, col.FLAGS) + i, 1)
     return row
 
 
-@njit(nogil=True, cache=True)
-def add_to(net: Net, work: Work, n: int, i: int, c: int, value: float) -> None:
+@kernel
+def add_to(net: int, work: int, n: int, i: int, c: int, value: float) -> None:
     """difference[i, c] += value."""
     if value != 0:
         at = touch(net, work, n, i) + c * 4
         store_scalar(at, load_scalar(at) + value)
 
 
-@njit(nogil=True, cache=True)
-def convolution_back(net: Net, work: Work, n: int) -> None:
+@kernel
+def convolution_back(net: int, work: int, n: int) -> None:
     """Non-zero entries times the transposed weights."""
-    t = net.table[n]
-    s = t[col.SOURCE]
-    below = net.table[s]
-    target = work.difference + below[col.BASE] * 4
-    for q in range(work.back_counts[n]):
-        a, b = work.back_spans[n, 2 * q], work.back_spans[n, 2 * q + 1]
-        low, high = rows_read(a, b, t[col.KERNEL], t[col.STRIDE], t[col.DILATION], t[col.PAD],
-                              below[col.ROWS])
-        add_span(work.back_spans, work.back_counts, s, low, high)
+    t = node(net, n)
+    s = get(t, col.SOURCE)
+    below = node(net, s)
+    target = get(work, f.DIFFERENCE) + get(below, col.BASE) * 4
+    for q in range(get(get(work, f.BACK_COUNTS), n)):
+        a, b = span(get(work, f.BACK_SPANS), n, 2 * q), span(get(work, f.BACK_SPANS), n, 2 * q + 1)
+        low, high = rows_read(a, b, get(t, col.KERNEL), get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD),
+                              get(below, col.ROWS))
+        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
-            if work.moved[t[col.FLAGS] + i] == 0:
+            if flag(get(work, f.MOVED), get(t, col.FLAGS) + i) == 0:
                 continue
-            row = work.difference + (t[col.BASE] + i * t[col.PITCH]) * 4
-            count = entries(row, t[col.CHANNELS], work.channel, work.value)
+            row = get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4
+            count = entries(row, get(t, col.CHANNELS), get(work, f.CHANNEL), get(work, f.VALUE))
             if count:
-                scatter(target, below[col.PITCH], work.moved, below[col.FLAGS], 0,
-                        below[col.ROWS] - 1, i * t[col.STRIDE] - t[col.PAD], t[col.DILATION],
-                        t[col.KERNEL], net.weight + t[col.BACKWARD] * 4,
-                        t[col.BACKWARD_BLOCK] * 4, work.channel, work.value, count)
+                scatter(target, get(below, col.PITCH), get(work, f.MOVED), get(below, col.FLAGS), 0,
+                        get(below, col.ROWS) - 1, i * get(t, col.STRIDE) - get(t, col.PAD), get(t, col.DILATION),
+                        get(t, col.KERNEL), get(net, f.WEIGHT) + get(t, col.BACKWARD) * 4,
+                        get(t, col.BACKWARD_BLOCK) * 4, get(work, f.CHANNEL), get(work, f.VALUE), count)
 
 
-@njit(nogil=True, cache=True)
-def gather_spans(net: Net, work: Work, n: int, plain: bool) -> None:
+@kernel
+def gather_spans(net: int, work: int, n: int) -> None:
     """Into ``both``: rows of node n that have moved, or (not plain) changed."""
-    work.both_count[0] = 0
-    for q in range(work.back_counts[n]):
-        add_span(work.both, work.both_count, 0, work.back_spans[n, 2 * q],
-                 work.back_spans[n, 2 * q + 1])
+    plain = get(work, f.PLAIN)
+    put(get(work, f.BOTH_COUNT), 0, 0)
+    for q in range(get(get(work, f.BACK_COUNTS), n)):
+        add_span(get(work, f.BOTH), get(work, f.BOTH_COUNT), 0, span(get(work, f.BACK_SPANS), n, 2 * q),
+                 span(get(work, f.BACK_SPANS), n, 2 * q + 1))
     if not plain:
-        s = n if net.table[n, col.OP] == col.MAX_POOL else net.table[n, col.SOURCE]
-        for q in range(work.counts[s]):
-            add_span(work.both, work.both_count, 0, work.spans[s, 2 * q],
-                     work.spans[s, 2 * q + 1])
+        s = n if get(node(net, n), col.OP) == col.MAX_POOL else get(node(net, n), col.SOURCE)
+        for q in range(get(get(work, f.COUNTS), s)):
+            add_span(get(work, f.BOTH), get(work, f.BOTH_COUNT), 0, span(get(work, f.SPANS), s, 2 * q),
+                     span(get(work, f.SPANS), s, 2 * q + 1))
 
 
-@njit(nogil=True, cache=True)
-def activation_back(net: Net, acts: int, reference: int, u: Arriving, rule: int, epsilon: float,
-                    plain: bool, work: Work, n: int) -> None:
+@kernel
+def activation_back(net: int, work: int, n: int) -> None:
     """dv_below = q' dv + (q' - q) u."""
-    t = net.table[n]
-    s = t[col.SOURCE]
-    below = net.table[s]
-    pitch = t[col.PITCH]
+    acts = get(work, f.ACTS)
+    reference = get(work, f.REFERENCE)
+    rule = get(work, f.RULE)
+    plain, epsilon = get(work, f.PLAIN), load_scalar(work + f.EPSILON * 8)
+    t = node(net, n)
+    s = get(t, col.SOURCE)
+    below = node(net, s)
+    pitch = get(t, col.PITCH)
     zero = splat(np.float32(0))
-    for q in range(work.both_count[0]):
-        a, b = work.both[0, 2 * q], work.both[0, 2 * q + 1]
-        add_span(work.back_spans, work.back_counts, s, a, b)
+    for q in range(get(get(work, f.BOTH_COUNT), 0)):
+        a, b = span(get(work, f.BOTH), 0, 2 * q), span(get(work, f.BOTH), 0, 2 * q + 1)
+        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, a, b)
         for i in range(a, b + 1):
-            moved = work.moved[t[col.FLAGS] + i] != 0
-            changed = not plain and work.changed[below[col.FLAGS] + i] != 0
+            moved = flag(get(work, f.MOVED), get(t, col.FLAGS) + i) != 0
+            changed = not plain and flag(get(work, f.CHANGED), get(below, col.FLAGS) + i) != 0
             if not moved and not changed:
                 continue
-            o = (t[col.BASE] + i * pitch) * 4
-            p = (below[col.BASE] + i * pitch) * 4
-            slope = net.weight + (t[col.SCALE] + i * t[col.SCALE_PITCH]) * 4
-            fresh = work.moved[below[col.FLAGS] + i] == 0
+            o = (get(t, col.BASE) + i * pitch) * 4
+            p = (get(below, col.BASE) + i * pitch) * 4
+            slope = get(net, f.WEIGHT) + (get(t, col.SCALE) + i * get(t, col.SCALE_PITCH)) * 4
+            fresh = flag(get(work, f.MOVED), get(below, col.FLAGS) + i) == 0
             any_set = np.int64(0)
             for v in range(pitch >> 4):
                 k = v * 64
@@ -121,103 +129,108 @@ def activation_back(net: Net, acts: int, reference: int, u: Arriving, rule: int,
                 out = zero
                 if changed:
                     if rule == col.GRADIENT:
-                        new = slope_at(work.new + p + k, slope + k)
+                        new = slope_at(get(work, f.NEW) + p + k, slope + k)
                     else:
-                        new = quotient_at(work.new + p + k, reference + p + k, slope + k, epsilon)
+                        new = quotient_at(get(work, f.NEW) + p + k, reference + p + k, slope + k, epsilon)
                     bits = differ(new, old)
                     if moved:
-                        out = multiply(new, load(work.difference + o + k))
+                        out = multiply(new, load(get(work, f.DIFFERENCE) + o + k))
                     if bits != 0:
-                        at = arriving_row(net, u, n, i, v, bits, work.scratch)
+                        at = arriving_row(net, work, n, i, v, bits)
                         out = fma(subtract(new, old), load(at), out)
                 else:
-                    out = multiply(old, load(work.difference + o + k))
+                    out = multiply(old, load(get(work, f.DIFFERENCE) + o + k))
                 if fresh:
                     any_set |= differ(out, zero)
-                    store(work.difference + p + k, out)
+                    store(get(work, f.DIFFERENCE) + p + k, out)
                 else:
-                    store(work.difference + p + k, add(load(work.difference + p + k), out))
+                    store(get(work, f.DIFFERENCE) + p + k, add(load(get(work, f.DIFFERENCE) + p + k), out))
             if fresh and any_set != 0:
-                work.moved[below[col.FLAGS] + i] = 1
+                set_flag(get(work, f.MOVED), get(below, col.FLAGS) + i, 1)
 
 
-@njit(nogil=True, cache=True)
-def max_pool_back(net: Net, acts: int, winners: int, u: Arriving, plain: bool, work: Work,
-                  n: int) -> None:
+@kernel
+def max_pool_back(net: int, work: int, n: int) -> None:
     """All that arrives goes to the winner of x (gradient, and DeepLIFT's own rule)."""
-    t = net.table[n]
-    s = t[col.SOURCE]
-    pitch = t[col.PITCH]
-    for q in range(work.both_count[0]):
-        a, b = work.both[0, 2 * q], work.both[0, 2 * q + 1]
-        low, high = rows_read(a, b, t[col.KERNEL], t[col.STRIDE], t[col.DILATION], t[col.PAD],
-                              net.table[s, col.ROWS])
-        add_span(work.back_spans, work.back_counts, s, low, high)
+    winners = get(work, f.WINNERS)
+    plain = get(work, f.PLAIN)
+    t = node(net, n)
+    s = get(t, col.SOURCE)
+    pitch = get(t, col.PITCH)
+    for q in range(get(get(work, f.BOTH_COUNT), 0)):
+        a, b = span(get(work, f.BOTH), 0, 2 * q), span(get(work, f.BOTH), 0, 2 * q + 1)
+        low, high = rows_read(a, b, get(t, col.KERNEL), get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD),
+                              get(node(net, s), col.ROWS))
+        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
-            moved = work.moved[t[col.FLAGS] + i] != 0
-            changed = not plain and work.changed[t[col.FLAGS] + i] != 0
+            moved = flag(get(work, f.MOVED), get(t, col.FLAGS) + i) != 0
+            changed = not plain and flag(get(work, f.CHANGED), get(t, col.FLAGS) + i) != 0
             if not moved and not changed:
                 continue
-            for c in range(t[col.CHANNELS]):
+            for c in range(get(t, col.CHANNELS)):
                 dv = np.float32(0)
                 if moved:
-                    dv = load_scalar(work.difference + (t[col.BASE] + i * pitch + c) * 4)
-                w = np.int64(load_scalar(winners + (t[col.WINNER] + i * pitch + c) * 4))
+                    dv = load_scalar(get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * pitch + c) * 4)
+                w = np.int64(load_scalar(winners + (get(t, col.WINNER) + i * pitch + c) * 4))
                 z = w
                 if changed:
-                    z = np.int64(load_scalar(work.winner + (t[col.WINNER] + i * pitch + c) * 4))
+                    z = np.int64(load_scalar(get(work, f.WINNER) + (get(t, col.WINNER) + i * pitch + c) * 4))
                 if z == w:
                     add_to(net, work, s, w, c, dv)
                 else:
-                    arrives = arriving_at(net, u, n, i, c)
+                    arrives = arriving_at(net, work, n, i, c)
                     add_to(net, work, s, z, c, dv + arrives)
                     add_to(net, work, s, w, c, -arrives)
 
 
-@njit(nogil=True, cache=True)
-def max_pool_share(net: Net, acts: int, reference: int, winners: int, reference_winners: int,
-                   u: Arriving, epsilon: float, plain: bool, work: Work, n: int) -> None:
+@kernel
+def max_pool_share(net: int, work: int, n: int) -> None:
     """Shared between the winners of x and r (rule "shap")."""
-    t = net.table[n]
-    s = t[col.SOURCE]
-    below = net.table[s]
-    pitch = t[col.PITCH]
-    for q in range(work.both_count[0]):
-        a, b = work.both[0, 2 * q], work.both[0, 2 * q + 1]
-        low, high = rows_read(a, b, t[col.KERNEL], t[col.STRIDE], t[col.DILATION], t[col.PAD],
-                              below[col.ROWS])
-        add_span(work.back_spans, work.back_counts, s, low, high)
+    acts = get(work, f.ACTS)
+    reference = get(work, f.REFERENCE)
+    winners = get(work, f.WINNERS)
+    reference_winners = get(work, f.REFERENCE_WINNERS)
+    plain, epsilon = get(work, f.PLAIN), load_scalar(work + f.EPSILON * 8)
+    t = node(net, n)
+    s = get(t, col.SOURCE)
+    below = node(net, s)
+    pitch = get(t, col.PITCH)
+    for q in range(get(get(work, f.BOTH_COUNT), 0)):
+        a, b = span(get(work, f.BOTH), 0, 2 * q), span(get(work, f.BOTH), 0, 2 * q + 1)
+        low, high = rows_read(a, b, get(t, col.KERNEL), get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD),
+                              get(below, col.ROWS))
+        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
-            moved = work.moved[t[col.FLAGS] + i] != 0
-            changed = not plain and work.changed[t[col.FLAGS] + i] != 0
+            moved = flag(get(work, f.MOVED), get(t, col.FLAGS) + i) != 0
+            changed = not plain and flag(get(work, f.CHANGED), get(t, col.FLAGS) + i) != 0
             if not moved and not changed:
                 continue
-            o = (t[col.BASE] + i * pitch) * 4
-            k = (t[col.WINNER] + i * pitch) * 4
-            for c in range(t[col.CHANNELS]):
+            o = (get(t, col.BASE) + i * pitch) * 4
+            k = (get(t, col.WINNER) + i * pitch) * 4
+            for c in range(get(t, col.CHANNELS)):
                 dv = np.float32(0)
                 if moved:
-                    dv = load_scalar(work.difference + o + c * 4)
+                    dv = load_scalar(get(work, f.DIFFERENCE) + o + c * 4)
                     if dv == 0 and not changed:
                         continue
                 w = np.int64(load_scalar(winners + k + c * 4))
                 r = np.int64(load_scalar(reference_winners + k + c * 4))
                 y0 = load_scalar(reference + o + c * 4)
-                r_at_w = load_scalar(reference + (below[col.BASE] + w * pitch + c) * 4)
-                x_at_r = load_scalar(acts + (below[col.BASE] + r * pitch + c) * 4)
+                r_at_w = load_scalar(reference + (get(below, col.BASE) + w * pitch + c) * 4)
+                x_at_r = load_scalar(acts + (get(below, col.BASE) + r * pitch + c) * 4)
                 to_x, to_r = shares(load_scalar(acts + o + c * 4), y0, r_at_w, x_at_r, epsilon)
                 if not changed:
                     add_to(net, work, s, w, c, to_x * dv)
                     add_to(net, work, s, r, c, to_r * dv)
                     continue
-                z = np.int64(load_scalar(work.winner + k + c * 4))
-                r_at_z = load_scalar(reference + (below[col.BASE] + z * pitch + c) * 4)
-                new_at_r = load_scalar(row_of(net, acts, work, s, r) + c * 4)
-                to_z, to_s = shares(load_scalar(work.new + o + c * 4), y0, r_at_z, new_at_r,
+                z = np.int64(load_scalar(get(work, f.WINNER) + k + c * 4))
+                r_at_z = load_scalar(reference + (get(below, col.BASE) + z * pitch + c) * 4)
+                new_at_r = load_scalar(row_of(net, work, s, r) + c * 4)
+                to_z, to_s = shares(load_scalar(get(work, f.NEW) + o + c * 4), y0, r_at_z, new_at_r,
                                     epsilon)
                 arrives = np.float32(0)
                 if z != w or to_z != to_x or to_s != to_r:
-                    arrives = arriving_at(net, u, n, i, c)
+                    arrives = arriving_at(net, work, n, i, c)
                 if z == w:
                     add_to(net, work, s, w, c, to_z * dv + (to_z - to_x) * arrives)
                 else:
@@ -226,24 +239,24 @@ def max_pool_share(net: Net, acts: int, reference: int, winners: int, reference_
                 add_to(net, work, s, r, c, to_s * dv + (to_s - to_r) * arrives)
 
 
-@njit(nogil=True, cache=True)
-def average_pool_back(net: Net, work: Work, n: int) -> None:
+@kernel
+def average_pool_back(net: int, work: int, n: int) -> None:
     """factor * dv to every row of the window."""
-    t = net.table[n]
-    s = t[col.SOURCE]
-    rows, pitch = net.table[s, col.ROWS], t[col.PITCH]
-    for q in range(work.back_counts[n]):
-        a, b = work.back_spans[n, 2 * q], work.back_spans[n, 2 * q + 1]
-        low, high = rows_read(a, b, t[col.KERNEL], t[col.STRIDE], t[col.DILATION], t[col.PAD],
+    t = node(net, n)
+    s = get(t, col.SOURCE)
+    rows, pitch = get(node(net, s), col.ROWS), get(t, col.PITCH)
+    for q in range(get(get(work, f.BACK_COUNTS), n)):
+        a, b = span(get(work, f.BACK_SPANS), n, 2 * q), span(get(work, f.BACK_SPANS), n, 2 * q + 1)
+        low, high = rows_read(a, b, get(t, col.KERNEL), get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD),
                               rows)
-        add_span(work.back_spans, work.back_counts, s, low, high)
+        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
-            if work.moved[t[col.FLAGS] + i] == 0:
+            if flag(get(work, f.MOVED), get(t, col.FLAGS) + i) == 0:
                 continue
-            factor = splat(load_scalar(net.weight + (t[col.SCALE] + i) * 4))
-            source = work.difference + (t[col.BASE] + i * pitch) * 4
-            for j in range(t[col.KERNEL]):
-                r = i * t[col.STRIDE] - t[col.PAD] + j * t[col.DILATION]
+            factor = splat(load_scalar(get(net, f.WEIGHT) + (get(t, col.SCALE) + i) * 4))
+            source = get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * pitch) * 4
+            for j in range(get(t, col.KERNEL)):
+                r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
                 if r < 0 or r >= rows:
                     continue
                 row = touch(net, work, s, r)
@@ -251,84 +264,83 @@ def average_pool_back(net: Net, work: Work, n: int) -> None:
                     store(row + v * 64, fma(load(source + v * 64), factor, load(row + v * 64)))
 
 
-@njit(nogil=True, cache=True)
-def send_row(net: Net, work: Work, n: int, i: int, k: int) -> None:
+@kernel
+def send_row(net: int, work: int, n: int, i: int, k: int) -> None:
     """One row of Affine, Add, Concat or Take to its k-th input."""
-    t = net.table[n]
-    s = net.index[t[col.SOURCES] + k]
-    op = t[col.OP]
-    source = work.difference + (t[col.BASE] + i * t[col.PITCH]) * 4
+    t = node(net, n)
+    s = index(net, get(t, col.SOURCES) + k)
+    op = get(t, col.OP)
+    source = get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4
     r = i
     if op == col.CONCAT_ROWS:
-        r = i - net.index[t[col.INDEX] + k]
+        r = i - index(net, get(t, col.INDEX) + k)
     elif op == col.TAKE_ROWS:
-        r = t[col.FIRST] + t[col.STEP] * i
+        r = get(t, col.FIRST) + get(t, col.STEP) * i
     row = touch(net, work, s, r)
     if op == col.CONCAT_CHANNELS:
-        at = net.index[t[col.INDEX] + k]
-        for c in range(net.table[s, col.CHANNELS]):
+        at = index(net, get(t, col.INDEX) + k)
+        for c in range(get(node(net, s), col.CHANNELS)):
             o = row + c * 4
             store_scalar(o, load_scalar(o) + load_scalar(source + (at + c) * 4))
         return
     if op == col.TAKE_CHANNELS:
-        for c in range(t[col.CHANNELS]):
-            o = row + net.index[t[col.INDEX] + c] * 4
+        for c in range(get(t, col.CHANNELS)):
+            o = row + index(net, get(t, col.INDEX) + c) * 4
             store_scalar(o, load_scalar(o) + load_scalar(source + c * 4))
         return
-    scale = net.weight + (t[col.SCALE] + i * t[col.SCALE_PITCH]) * 4
-    for v in range(t[col.PITCH] >> 4):
+    scale = get(net, f.WEIGHT) + (get(t, col.SCALE) + i * get(t, col.SCALE_PITCH)) * 4
+    for v in range(get(t, col.PITCH) >> 4):
         g, y = load(source + v * 64), load(row + v * 64)
         if op == col.AFFINE:
             y = fma(g, load(scale + v * 64), y)
-        elif op == col.ADD and net.index[t[col.INDEX] + k] < 0:
+        elif op == col.ADD and index(net, get(t, col.INDEX) + k) < 0:
             y = subtract(y, g)
         else:
             y = add(y, g)
         store(row + v * 64, y)
 
 
-@njit(nogil=True, cache=True)
-def rearranged_back(net: Net, work: Work, n: int) -> None:
+@kernel
+def rearranged_back(net: int, work: int, n: int) -> None:
     """Operators that only scale, add or move rows."""
-    t = net.table[n]
-    op = t[col.OP]
-    for k in range(t[col.COUNT]):
-        s = net.index[t[col.SOURCES] + k]
-        rows = net.table[s, col.ROWS]
-        for q in range(work.back_counts[n]):
-            a, b = work.back_spans[n, 2 * q], work.back_spans[n, 2 * q + 1]
+    t = node(net, n)
+    op = get(t, col.OP)
+    for k in range(get(t, col.COUNT)):
+        s = index(net, get(t, col.SOURCES) + k)
+        rows = get(node(net, s), col.ROWS)
+        for q in range(get(get(work, f.BACK_COUNTS), n)):
+            a, b = span(get(work, f.BACK_SPANS), n, 2 * q), span(get(work, f.BACK_SPANS), n, 2 * q + 1)
             low, high = a, b
             if op == col.CONCAT_ROWS:
-                at = net.index[t[col.INDEX] + k]
+                at = index(net, get(t, col.INDEX) + k)
                 a, b = max(a, at), min(b, at + rows - 1)
                 low, high = a - at, b - at
             elif op == col.TAKE_ROWS:
-                low, high = t[col.FIRST] + t[col.STEP] * a, t[col.FIRST] + t[col.STEP] * b
+                low, high = get(t, col.FIRST) + get(t, col.STEP) * a, get(t, col.FIRST) + get(t, col.STEP) * b
                 low, high = min(low, high), max(low, high)
-            add_span(work.back_spans, work.back_counts, s, low, high)
+            add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
             for i in range(a, b + 1):
-                if work.moved[t[col.FLAGS] + i]:
+                if flag(get(work, f.MOVED), get(t, col.FLAGS) + i):
                     send_row(net, work, n, i, k)
 
 
-@njit(nogil=True, cache=True)
-def backward(net: Net, acts: int, reference: int, winners: int, reference_winners: int,
-             u: Arriving, rule: int, epsilon: float, plain: bool, work: Work) -> None:
+@kernel
+def backward(net: int, work: int) -> None:
     """All nodes, from the top of the trunk down to the sequence."""
-    for n in range(len(net.table) - 1, 0, -1):
-        op = net.table[n, col.OP]
+    rule = get(work, f.RULE)
+    for n in range(get(net, f.NODES) - 1, 0, -1):
+        op = get(node(net, n), col.OP)
         if op == col.ACTIVATION or op == col.MAX_POOL:
-            gather_spans(net, work, n, plain)
-            if work.both_count[0] == 0:
+            gather_spans(net, work, n)
+            if get(get(work, f.BOTH_COUNT), 0) == 0:
                 continue
             if op == col.ACTIVATION:
-                activation_back(net, acts, reference, u, rule, epsilon, plain, work, n)
+                activation_back(net, work, n)
             elif rule == col.SHAP:
-                max_pool_share(net, acts, reference, winners, reference_winners, u, epsilon,
-                               plain, work, n)
+                max_pool_share(net, work, n)
             else:
-                max_pool_back(net, acts, winners, u, plain, work, n)
-        elif work.back_counts[n] != 0:
+                max_pool_back(net, work, n)
+        elif get(get(work, f.BACK_COUNTS), n) != 0:
             if op == col.CONV:
                 convolution_back(net, work, n)
             elif op == col.AVERAGE_POOL:
@@ -337,11 +349,12 @@ def backward(net: Net, acts: int, reference: int, winners: int, reference_winner
                 rearranged_back(net, work, n)
 
 
-@njit(nogil=True, cache=True)
-def forget(net: Net, flags: np.ndarray, spans: np.ndarray, counts: np.ndarray) -> None:
+@kernel
+def forget(net: int, flags: int, spans: int, counts: int) -> None:
     """Clear the flags of all rows in the lists, and the lists."""
-    for n in range(len(net.table)):
-        for q in range(counts[n]):
-            start = net.table[n, col.FLAGS]
-            flags[start + spans[n, 2 * q] : start + spans[n, 2 * q + 1] + 1] = 0
-        counts[n] = 0
+    for n in range(get(net, f.NODES)):
+        start = get(node(net, n), col.FLAGS)
+        for q in range(get(counts, n)):
+            for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
+                set_flag(flags, start + i, 0)
+        put(counts, n, 0)

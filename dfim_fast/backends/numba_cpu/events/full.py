@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from dfim_fast.backends.numba_cpu.events import columns as col
-from dfim_fast.backends.numba_cpu.events.arriving import Arriving
-from dfim_fast.backends.numba_cpu.events.backward import backward, touch
+from dfim_fast.backends.numba_cpu.events import fields as f
+from dfim_fast.backends.numba_cpu.events.access import node
+from dfim_fast.backends.numba_cpu.events.backward import backward, forget, touch
 from dfim_fast.backends.numba_cpu.events.forward import (
     convolution_afresh,
     join_rows,
@@ -17,97 +17,96 @@ from dfim_fast.backends.numba_cpu.events.forward import (
     same_spans,
     window_spans,
 )
-from dfim_fast.backends.numba_cpu.events.layout import Net
+from dfim_fast.backends.numba_cpu.events.jit import entry, kernel
 from dfim_fast.backends.numba_cpu.events.scatter import clear
 from dfim_fast.backends.numba_cpu.events.simd import (
     fma,
+    get,
     load,
     load_scalar,
     multiply,
+    set_flag,
     splat,
     store,
     store_scalar,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span
-from dfim_fast.backends.numba_cpu.events.work import Work
 
 
-@njit(nogil=True, cache=True)
-def average_all(net: Net, work: Work, n: int) -> None:
+@kernel
+def average_all(net: int, work: int, n: int) -> None:
     """y = factor * sum over the window."""
-    t = net.table[n]
-    below = net.table[t[col.SOURCE]]
-    pitch = t[col.PITCH]
-    for i in range(t[col.ROWS]):
-        o = work.new + (t[col.BASE] + i * pitch) * 4
+    t = node(net, n)
+    below = node(net, get(t, col.SOURCE))
+    pitch = get(t, col.PITCH)
+    for i in range(get(t, col.ROWS)):
+        o = get(work, f.NEW) + (get(t, col.BASE) + i * pitch) * 4
         clear(o, pitch)
-        for j in range(t[col.KERNEL]):
-            r = i * t[col.STRIDE] - t[col.PAD] + j * t[col.DILATION]
-            if r < 0 or r >= below[col.ROWS]:
+        for j in range(get(t, col.KERNEL)):
+            r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
+            if r < 0 or r >= get(below, col.ROWS):
                 continue
-            p = work.new + (below[col.BASE] + r * pitch) * 4
+            p = get(work, f.NEW) + (get(below, col.BASE) + r * pitch) * 4
             for v in range(pitch >> 4):
                 a = o + v * 64
                 store(a, fma(load(p + v * 64), splat(np.float32(1)), load(a)))
-        factor = splat(load_scalar(net.weight + (t[col.SCALE] + i) * 4))
+        factor = splat(load_scalar(get(net, f.WEIGHT) + (get(t, col.SCALE) + i) * 4))
         for v in range(pitch >> 4):
             store(o + v * 64, multiply(load(o + v * 64), factor))
 
 
-@njit(nogil=True, cache=True)
-def full_forward(net: Net, x: np.ndarray, work: Work) -> None:
-    """All activations of x (L, 4) into ``work.new``, winners into ``work.winner``.
+@entry
+def full_forward(net: int, x: np.ndarray, work: int) -> None:
+    """All activations of x (L, 4) into NEW, winners into WINNER; ACTS is the same blob.
 
     Every row counts as changed, so each is computed from scratch.
     """
-    base, pitch = net.table[0, col.BASE], net.table[0, col.PITCH]
+    base, pitch = get(node(net, 0), col.BASE), get(node(net, 0), col.PITCH)
     for i in range(len(x)):
         for b in range(4):
-            store_scalar(work.new + (base + i * pitch + b) * 4, x[i, b])
-    work.changed[:] = 1
-    work.counts[:] = 0
-    add_span(work.spans, work.counts, 0, 0, len(x) - 1)
-    for n in range(1, len(net.table)):
-        op = net.table[n, col.OP]
+            store_scalar(get(work, f.NEW) + (base + i * pitch + b) * 4, x[i, b])
+    for i in range(get(net, f.ROWS)):
+        set_flag(get(work, f.CHANGED), i, 1)
+    add_span(get(work, f.SPANS), get(work, f.COUNTS), 0, 0, len(x) - 1)
+    for n in range(1, get(net, f.NODES)):
+        op = get(node(net, n), col.OP)
         if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
             window_spans(net, work, n)
             # rows that no input reaches (padding only) are computed too
-            add_span(work.spans, work.counts, n, 0, net.table[n, col.ROWS] - 1)
+            add_span(get(work, f.SPANS), get(work, f.COUNTS), n, 0, get(node(net, n), col.ROWS) - 1)
             if op == col.CONV:
-                convolution_afresh(net, work.new, work, n)
+                convolution_afresh(net, work, n)
             elif op == col.MAX_POOL:
-                max_pool(net, work.new, work, n)
+                max_pool(net, work, n)
             else:
                 average_all(net, work, n)
         elif op == col.CONCAT_ROWS:
-            join_rows(net, work.new, work, n)
+            join_rows(net, work, n)
         elif op == col.TAKE_ROWS:
-            pick_rows(net, work.new, work, n)
+            pick_rows(net, work, n)
         else:
             same_spans(net, work, n)
-            row_by_row(net, work.new, work, n)
+            row_by_row(net, work, n)
+    forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
 
 
-@njit(nogil=True, cache=True)
-def full_backward(net: Net, acts: int, reference: int, winners: int, reference_winners: int,
-                  top: int, u: Arriving, rule: int, epsilon: float, work: Work,
-                  floats: int) -> None:
-    """What arrives at every node of the original's trunk, into ``work.difference``.
+@entry
+def full_backward(net: int, top: int, work: int, floats: int) -> None:
+    """What arrives at every node of the original's trunk, into DIFFERENCE; PLAIN is set.
 
     ``top``: what comes from the head, at the nodes that it reads.
     """
     zero = splat(np.float32(0))
     for i in range(floats >> 4):
-        store(work.difference + i * 64, zero)
-    work.moved[:] = 0
-    work.back_counts[:] = 0
-    for n in range(len(net.table)):
-        t = net.table[n]
-        if t[col.TOP] < 0:
+        store(get(work, f.DIFFERENCE) + i * 64, zero)
+    for n in range(get(net, f.NODES)):
+        t = node(net, n)
+        if get(t, col.TOP) < 0:
             continue
-        add_span(work.back_spans, work.back_counts, n, 0, t[col.ROWS] - 1)
-        for i in range(t[col.ROWS]):
+        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), n, 0, get(t, col.ROWS) - 1)
+        for i in range(get(t, col.ROWS)):
             row = touch(net, work, n, i)
-            for v in range(t[col.PITCH] >> 4):
-                store(row + v * 64, load(top + (t[col.TOP] + i * t[col.PITCH] + v * 16) * 4))
-    backward(net, acts, reference, winners, reference_winners, u, rule, epsilon, True, work)
+            for v in range(get(t, col.PITCH) >> 4):
+                store(row + v * 64, load(top + (get(t, col.TOP) + i * get(t, col.PITCH) + v * 16) * 4))
+    backward(net, work)
+    forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,20 +26,15 @@ from dfim_fast.ops.take import Take
 SLACK = 64  # floats behind every blob that whole vectors may touch
 
 
-class Net(NamedTuple):
-    """What compiled functions are given.
+class Net:
+    """What compiled functions are given: the address of a header of addresses (see ``fields``)."""
 
-    Attributes
-    ----------
-    table : ndarray (nodes, WIDTH) int64
-    index : ndarray int64
-    weight : int
-        Address of the weight blob.
-    """
-
-    table: np.ndarray
-    index: np.ndarray
-    weight: int
+    def __init__(self, builder: Builder) -> None:
+        self.table, self.index, self.weight = builder.finish()
+        arrays = (self.table, self.index, self.weight)
+        self.header = np.array([*(a.ctypes.data for a in arrays), len(self.table), builder.rows],
+                               np.int64)
+        self.address = int(self.header.ctypes.data)
 
 
 def aligned(count: int) -> np.ndarray:

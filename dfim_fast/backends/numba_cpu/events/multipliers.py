@@ -8,8 +8,8 @@ DeepLIFT's two rules for max pools.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from dfim_fast.backends.numba_cpu.events.jit import kernel
 from dfim_fast.backends.numba_cpu.events.simd import (
     absolute,
     divide,
@@ -23,13 +23,13 @@ from dfim_fast.backends.numba_cpu.events.simd import (
 )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def slope_at(x: int, slope: int) -> int:
     """Derivative of 16 values."""
     return select(greater(load(x), splat(np.float32(0))), splat(np.float32(1)), load(slope))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def quotient_at(x: int, r: int, slope: int, epsilon: float) -> int:
     """Rescale multipliers of 16 values."""
     zero, one = splat(np.float32(0)), splat(np.float32(1))
@@ -42,9 +42,8 @@ def quotient_at(x: int, r: int, slope: int, epsilon: float) -> int:
     return select(near, select(greater(a, zero), one, below), q)
 
 
-@njit(nogil=True, cache=True)
-def shares(y: float, y0: float, r_at_x: float, x_at_r: float,
-           epsilon: float) -> tuple[float, float]:
+@kernel
+def shares(y: float, y0: float, r_at_x: float, x_at_r: float, epsilon: float) -> tuple[float, float]:
     """What one window passes to the winner of x and to the winner of r, per unit that arrives.
 
     y, y0: pooled values of x and r; r_at_x: r where x won; x_at_r: x where r won.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
-from dfim_fast.backends.numba_cpu.events.arriving import ROWS_OF_U, Arriving
+from dfim_fast.backends.numba_cpu.events import fields as f
+from dfim_fast.backends.numba_cpu.events.arriving import ROWS_OF_U
 from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward
 from dfim_fast.backends.numba_cpu.events.head import Acts, Head
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned
@@ -23,12 +24,11 @@ from dfim_fast.backends.numba_cpu.events.walk import (
     Upstream,
     walk,
 )
-from dfim_fast.backends.numba_cpu.events.work import Work, make_work
+from dfim_fast.backends.numba_cpu.events.work import Work
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Array, Rule
 
 GROUPS = 5  # of references, for the standard error
-_NO_BYTES = np.zeros((1, 1, 0), np.uint8)
 
 
 @dataclass
@@ -71,12 +71,7 @@ class Memory:
         self.acts = [aligned(builder.floats + SLACK) for _ in range(1 + references)]
         self.winners = [aligned(builder.winners + SLACK) for _ in range(1 + references)]
         self.upstream: list[Array] = []
-        self.works: list[Work] = []
-        self.owned: list[Array] = []
-        for _ in range(threads):
-            work, owned = make_work(builder)
-            self.works.append(work)
-            self.owned += owned
+        self.works = [Work(builder) for _ in range(threads)]
 
     def upstreams(self, count: int) -> list[Array]:
         """Blobs for what arrives at every node."""
@@ -93,9 +88,7 @@ class EventProgram:
         self.graph, self.tasks, self.method, self.rule = graph, list(tasks), method, rule
         self.builder = Builder(graph, self.tasks)
         self.head = Head(self.builder)
-        table, index, weight = self.builder.finish()
-        self.weight = weight
-        self.net = Net(table, index, int(weight.ctypes.data))
+        self.net = Net(self.builder)
         if method == "deeplift":
             self.how = PROJECTED if contribution == "projected" else OBSERVED
             self.kind = col.SHAP if rule.maxpool == "shap" else col.DEEPLIFT
@@ -200,11 +193,12 @@ class _Run:
         inputs = [self.x, *self.references]
 
         def one(i: int, t: int) -> None:
-            work = memory.works[t]._replace(new=memory.acts[i].ctypes.data,
-                                            winner=memory.winners[i].ctypes.data)
-            full_forward(self.net, inputs[i], work)
-            work.changed[:] = 0
-            work.counts[:] = 0
+            work = memory.works[t]
+            kept = work.header.copy()
+            work.header[[f.NEW, f.ACTS]] = memory.acts[i].ctypes.data
+            work.header[f.WINNER] = memory.winners[i].ctypes.data
+            full_forward(self.net.address, inputs[i], work.address)
+            work.header[:] = kept
 
         self.spread_out(one, list(range(len(inputs))))
         acts = self.head.forward(program.cut_values(memory.acts))
@@ -221,13 +215,17 @@ class _Run:
         group = np.arange(self.count) % GROUPS
         none = memory.acts[:1], memory.winners[:1]
         blobs, winners = (memory.acts[1:], memory.winners[1:]) if len(self.references) else none
+        for work in memory.works:
+            work.header[f.ACTS] = memory.acts[0].ctypes.data
+            work.header[f.WINNERS] = memory.winners[0].ctypes.data
+            work.header[f.RULE] = program.kind
+            work.set_epsilon(program.rule.epsilon)
         self.case = Case(
-            memory.acts[0].ctypes.data, memory.winners[0].ctypes.data,
             np.array([b.ctypes.data for b in blobs], np.int64),
             np.array([b.ctypes.data for b in winners], np.int64),
             self.references if len(self.references) else self.x[None],
             np.ascontiguousarray(program.reading(self.x, self.references)), program.how,
-            program.kind, float(program.rule.epsilon), group,
+            group,
             (1 / self.sizes[group]).astype(np.float32),
             (self.sizes / self.sizes.sum()).astype(np.float32),
             np.zeros((self.tasks, self.groups, length), np.float32),
@@ -249,13 +247,15 @@ class _Run:
 
         def arrive(i: int, t: int) -> None:
             k, r = pairs[i]
-            work = memory.works[t]._replace(difference=blobs[i].ctypes.data)
-            u = Arriving(ROWS_OF_U, 0, 16, _NO_BYTES[0, 0], 0, 0)
-            full_backward(self.net, case.acts, case.references[r], case.winners,
-                          case.reference_winners[r], program.tops[k].ctypes.data, u, case.rule,
-                          case.epsilon, work, program.builder.floats)
-            work.moved[:] = 0
-            work.back_counts[:] = 0
+            work = memory.works[t]
+            kept = work.header.copy()
+            work.header[f.DIFFERENCE] = blobs[i].ctypes.data
+            work.header[f.REFERENCE] = case.references[r]
+            work.header[f.REFERENCE_WINNERS] = case.reference_winners[r]
+            work.header[f.PLAIN] = 1
+            full_backward(self.net.address, program.tops[k].ctypes.data, work.address,
+                          program.builder.floats)
+            work.header[:] = kept
             row = self.net.table[0]
             rows, pitch = row[col.ROWS], row[col.PITCH]
             g = blobs[i][row[col.BASE] : row[col.BASE] + rows * pitch].reshape(rows, pitch)[:, :4]
@@ -266,7 +266,7 @@ class _Run:
             case.original[k, case.group[r]] += case.share[r] * c
         values = np.array([b.ctypes.data for b in blobs], np.int64).reshape(self.tasks, self.count)
         empty = np.zeros((0, 0, 0, 0), np.float32)
-        upstream = Upstream(ROWS_OF_U, 16, values, _NO_BYTES, empty, empty)
+        upstream = Upstream(ROWS_OF_U, 16, values, np.zeros_like(values), empty, empty)
         tops = np.array([b.ctypes.data for b in program.tops], np.int64)
         many = len(self.mutated.start)
         piece = max(1, min(64, -(-many // (4 * self.threads))))
@@ -274,8 +274,8 @@ class _Run:
         def go(first: int, t: int) -> None:
             scratch = np.zeros((self.groups, len(self.x)), np.float32)
             own = np.zeros((self.groups, self.mutated.columns.shape[1]), np.float32)
-            walk(self.net, case, self.mutated, first, min(first + piece, many), 0, upstream, tops,
-                 self.targets, scratch, own, self.found, memory.works[t])
+            walk(self.net.address, case, self.mutated, first, min(first + piece, many), 0, upstream,
+                 tops, self.targets, scratch, own, self.found, memory.works[t].address)
 
         self.spread_out(go, list(range(0, many, piece)))
 
@@ -286,7 +286,7 @@ class _Run:
         expected = error = None
         if len(self.references):
             expected = scores[:, 1:].mean(1)
-            if self.program.how == PROJECTED and case.rule == col.SHAP:
+            if self.program.how == PROJECTED and self.program.kind == col.SHAP:
                 total = importance.sum(1, dtype=np.float64)[:, None]
                 size = np.abs(importance).sum(1, dtype=np.float64)[:, None]
                 off = np.concatenate([total, total + found.balance], 1)

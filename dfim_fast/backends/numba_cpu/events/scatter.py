@@ -8,32 +8,35 @@ single axpy; entries go four at a time, so that the accumulator is loaded once f
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from dfim_fast.backends.numba_cpu.events.jit import kernel
 from dfim_fast.backends.numba_cpu.events.simd import (
     differ,
     first_bit,
+    flag,
     fma,
+    get,
     load,
     load_scalar,
+    put,
+    set_flag,
     splat,
     store,
     store_scalar,
 )
 
 
-@njit(nogil=True, cache=True)
-def axpy(target: int, block: int, stride: int, channel: np.ndarray, value: np.ndarray,
-         count: int, vectors: int) -> None:
+@kernel
+def axpy(target: int, block: int, stride: int, channel: int, value: int, count: int, vectors: int) -> None:
     """Add ``count`` scaled blocks of ``vectors`` vectors to the target, in ascending order."""
     e = 0
     while count - e >= 3:
         # a missing fourth entry is the third once more, times zero
         f = e + 3 if count - e > 3 else e + 2
-        w0, w1 = block + channel[e] * stride, block + channel[e + 1] * stride
-        w2, w3 = block + channel[e + 2] * stride, block + channel[f] * stride
-        a, b, c = splat(value[e]), splat(value[e + 1]), splat(value[e + 2])
-        d = splat(value[f] if count - e > 3 else np.float32(0))
+        w0, w1 = block + get(channel, e) * stride, block + get(channel, e + 1) * stride
+        w2, w3 = block + get(channel, e + 2) * stride, block + get(channel, f) * stride
+        a, b, c = splat(load_scalar(value + (e) * 4)), splat(load_scalar(value + (e + 1) * 4)), splat(load_scalar(value + (e + 2) * 4))
+        d = splat(load_scalar(value + f * 4) if count - e > 3 else np.float32(0))
         for i in range(vectors):
             o = i * 64
             s = fma(a, load(w0 + o), load(target + o))
@@ -43,21 +46,21 @@ def axpy(target: int, block: int, stride: int, channel: np.ndarray, value: np.nd
             store(target + o, s)
         e += 4
     if count - e == 2:
-        w0, w1 = block + channel[e] * stride, block + channel[e + 1] * stride
-        a, b = splat(value[e]), splat(value[e + 1])
+        w0, w1 = block + get(channel, e) * stride, block + get(channel, e + 1) * stride
+        a, b = splat(load_scalar(value + (e) * 4)), splat(load_scalar(value + (e + 1) * 4))
         for i in range(vectors):
             o = i * 64
             s = fma(a, load(w0 + o), load(target + o))
             store(target + o, fma(b, load(w1 + o), s))
     elif count - e == 1:
-        w0 = block + channel[e] * stride
-        a = splat(value[e])
+        w0 = block + get(channel, e) * stride
+        a = splat(load_scalar(value + (e) * 4))
         for i in range(vectors):
             o = i * 64
             store(target + o, fma(a, load(w0 + o), load(target + o)))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def clear(row: int, pitch: int) -> None:
     """Zero one row."""
     zero = splat(np.float32(0))
@@ -70,13 +73,11 @@ def clear(row: int, pitch: int) -> None:
         store(row + q * 64, zero)
 
 
-@njit(nogil=True, cache=True)
-def scatter(target: int, pitch: int, flags: np.ndarray, flag: int, low: int, high: int,
-            first: int, step: int, taps: int, block: int, stride: int,
-            channel: np.ndarray, value: np.ndarray, count: int) -> None:
+@kernel
+def scatter(target: int, pitch: int, flags: int, start: int, low: int, high: int, first: int, step: int, taps: int, block: int, stride: int, channel: int, value: int, count: int) -> None:
     """Add a row's entries to the target rows low..high; rows not flagged are cleared first.
 
-    ``target`` is the address of row 0 and ``flag`` the entry of row 0 in ``flags``.
+    ``target`` is the address of row 0 and ``start`` the entry of row 0 in ``flags``.
     """
     if step == 1:
         t0 = max(0, low - first)
@@ -84,9 +85,9 @@ def scatter(target: int, pitch: int, flags: np.ndarray, flag: int, low: int, hig
         if t0 >= t1:
             return
         for row in range(first + t0, first + t1):
-            if flags[flag + row] == 0:
+            if flag(flags, start + row) == 0:
                 clear(target + row * pitch * 4, pitch)
-                flags[flag + row] = 1
+                set_flag(flags, start + row, 1)
         axpy(target + (first + t0) * pitch * 4, block + t0 * pitch * 4, stride, channel, value,
              count, ((t1 - t0) * pitch + 15) >> 4)
         return
@@ -94,15 +95,15 @@ def scatter(target: int, pitch: int, flags: np.ndarray, flag: int, low: int, hig
         row = first + t * step
         if row < low or row > high:
             continue
-        if flags[flag + row] == 0:
+        if flag(flags, start + row) == 0:
             clear(target + row * pitch * 4, pitch)
-            flags[flag + row] = 1
+            set_flag(flags, start + row, 1)
         axpy(target + row * pitch * 4, block + t * pitch * 4, stride, channel, value, count,
              (pitch + 15) >> 4)
 
 
-@njit(nogil=True, cache=True)
-def entries(row: int, channels: int, channel: np.ndarray, value: np.ndarray) -> int:
+@kernel
+def entries(row: int, channels: int, channel: int, value: int) -> int:
     """The non-zero entries of a row, in ascending order; returns their number."""
     count = 0
     zero = splat(np.float32(0))
@@ -113,15 +114,15 @@ def entries(row: int, channels: int, channel: np.ndarray, value: np.ndarray) -> 
             bits &= (1 << left) - 1
         while bits != 0:
             c = q * 16 + first_bit(bits)
-            channel[count] = c
-            value[count] = load_scalar(row + c * 4)
+            put(channel, count, c)
+            store_scalar(value + count * 4, load_scalar(row + c * 4))
             count += 1
             bits &= bits - 1
     return count
 
 
-@njit(nogil=True, cache=True)
-def changes(new: int, old: int, channels: int, channel: np.ndarray, value: np.ndarray) -> int:
+@kernel
+def changes(new: int, old: int, channels: int, channel: int, value: int) -> int:
     """The entries where two rows differ, and by how much."""
     count = 0
     for q in range((channels + 15) >> 4):
@@ -132,8 +133,8 @@ def changes(new: int, old: int, channels: int, channel: np.ndarray, value: np.nd
             bits &= (1 << left) - 1
         while bits != 0:
             c = q * 16 + first_bit(bits)
-            channel[count] = c
-            value[count] = load_scalar(new + c * 4) - load_scalar(old + c * 4)
+            put(channel, count, c)
+            store_scalar(value + count * 4, load_scalar(new + c * 4) - load_scalar(old + c * 4))
             count += 1
             bits &= bits - 1
     return count

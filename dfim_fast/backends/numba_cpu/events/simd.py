@@ -175,3 +175,41 @@ def total(_: Any, v: Any) -> Any:
             value = builder.fadd(low, high)
         return builder.extract_element(value, ir.Constant(_I32, 0))
     return types.float32(vector), generate
+
+
+@intrinsic
+def get(_: Any, address: Any, i: Any) -> Any:
+    """The i-th integer of an int64 array."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = builder.inttoptr(args[0], _I64.as_pointer())
+        return builder.load(builder.gep(start, [args[1]]), align=8)
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def put(_: Any, address: Any, i: Any, value: Any) -> Any:
+    """Set the i-th integer of an int64 array."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = builder.inttoptr(args[0], _I64.as_pointer())
+        builder.store(args[2], builder.gep(start, [args[1]]), align=8)
+        return context.get_dummy_value()
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def flag(_: Any, address: Any, i: Any) -> Any:
+    """The i-th of an array of bytes."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(builder.gep(start, [args[1]])), _I64)
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def set_flag(_: Any, address: Any, i: Any, value: Any) -> Any:
+    """Set the i-th of an array of bytes."""
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        builder.store(builder.trunc(args[2], ir.IntType(8)), builder.gep(start, [args[1]]))
+        return context.get_dummy_value()
+    return types.void(types.int64, types.int64, types.int64), generate

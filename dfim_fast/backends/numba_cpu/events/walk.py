@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from dfim_fast.backends.numba_cpu.events import columns as col
-from dfim_fast.backends.numba_cpu.events.arriving import Arriving, arriving_at
+from dfim_fast.backends.numba_cpu.events import fields as f
+from dfim_fast.backends.numba_cpu.events.access import index, node, span
+from dfim_fast.backends.numba_cpu.events.arriving import arriving_at
 from dfim_fast.backends.numba_cpu.events.backward import backward, forget
 from dfim_fast.backends.numba_cpu.events.forward import forward, head_inputs, linear_score
-from dfim_fast.backends.numba_cpu.events.layout import Net
-from dfim_fast.backends.numba_cpu.events.simd import load_scalar, store_scalar
+from dfim_fast.backends.numba_cpu.events.jit import entry, kernel
+from dfim_fast.backends.numba_cpu.events.simd import (
+    flag,
+    get,
+    load_scalar,
+    put,
+    set_flag,
+    store_scalar,
+)
 from dfim_fast.backends.numba_cpu.events.spans import add_span
-from dfim_fast.backends.numba_cpu.events.work import Work
 
 TIMES_INPUT, CENTRED, PROJECTED, OBSERVED = 0, 1, 2, 3  # how importance is read
 
@@ -24,8 +31,6 @@ class Case(NamedTuple):
 
     Attributes
     ----------
-    acts, winners : int
-        Addresses of the original's blobs.
     references, reference_winners : ndarray (R,) int64
         Addresses of the references' blobs; one entry that is not read for gradients.
     bases : ndarray (R, L, 4)
@@ -34,8 +39,6 @@ class Case(NamedTuple):
         What multipliers are dotted with to give the original's importance.
     how : int
         TIMES_INPUT, CENTRED, PROJECTED or OBSERVED.
-    rule, epsilon :
-        How multipliers are propagated.
     group : ndarray (R,) int64
         Group of each reference.
     share : ndarray (R,) float32
@@ -46,15 +49,11 @@ class Case(NamedTuple):
         Importance of the original.
     """
 
-    acts: int
-    winners: int
     references: np.ndarray
     reference_winners: np.ndarray
     bases: np.ndarray
     reading: np.ndarray
     how: int
-    rule: int
-    epsilon: float
     group: np.ndarray
     share: np.ndarray
     weight: np.ndarray
@@ -70,15 +69,16 @@ class Mutated(NamedTuple):
 
 
 class Upstream(NamedTuple):
-    """u of every task and reference, as in ``Arriving``, and what the head brings to all positions.
+    """What arrives in the original's trunk, and what the head brings to all positions.
 
     Attributes
     ----------
     kind, lanes : int
-    values : ndarray (K, R) int64
+        See ``arriving``.
+    values, known : ndarray (K, R) int64
         Addresses.
-    known : ndarray (K or 1, R or 1, entries) uint8
     coefficients : ndarray (K, R, tile, lanes) float32
+        Empty unless ``kind`` is DOT.
     far : ndarray (K, tile, G, L) float32
         Importance that a changed head moves; empty where the head is linear.
     """
@@ -92,7 +92,7 @@ class Upstream(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Results; see ``program.Rows``. ``error`` is per task and mutant, before the division."""
+    """Results, see ``program.Rows``; and the changes of sum C and sum |C|, (K, M) float64."""
 
     fis: np.ndarray
     spread: np.ndarray
@@ -102,128 +102,134 @@ class Found(NamedTuple):
     size: np.ndarray
 
 
-@njit(nogil=True, cache=True)
-def mutate(net: Net, case: Case, mutated: Mutated, m: int, work: Work) -> None:
+@kernel
+def mutate(net: int, mutated: Mutated, m: int, work: int) -> None:
     """Enter the mutant's own columns at node 0."""
     start, width = mutated.start[m], mutated.width[m]
-    base, pitch = net.table[0, col.BASE], net.table[0, col.PITCH]
+    base, pitch = get(node(net, 0), col.BASE), get(node(net, 0), col.PITCH)
     for j in range(width):
         for b in range(pitch):
             value = mutated.columns[m, j, b] if b < 4 else np.float32(0)
-            store_scalar(work.new + (base + (start + j) * pitch + b) * 4, value)
-        work.changed[start + j] = 1
-    add_span(work.spans, work.counts, 0, start, start + width - 1)
+            store_scalar(get(work, f.NEW) + (base + (start + j) * pitch + b) * 4, value)
+        set_flag(get(work, f.CHANGED), start + j, 1)
+    add_span(get(work, f.SPANS), get(work, f.COUNTS), 0, start, start + width - 1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def own_reading(case: Case, mutated: Mutated, m: int, j: int, b: int, p: int, r: int) -> float:
     """What the multiplier of base b at the mutant's own position p is multiplied with."""
     x = mutated.columns[m, j, b]
     if case.how == TIMES_INPUT:
         return x
     if case.how == CENTRED:
-        c = mutated.columns[m, j]
-        return x - (c[0] + c[1] + c[2] + c[3]) * np.float32(0.25)
+        return x - (mutated.columns[m, j, 0] + mutated.columns[m, j, 1] + mutated.columns[m, j, 2]
+                    + mutated.columns[m, j, 3]) * np.float32(0.25)
     if case.how == PROJECTED:
         return x - case.bases[r, p, b]
     return x * (np.float32(1) - case.bases[r, p, b])
 
 
-@njit(nogil=True, cache=True)
-def near_part(net: Net, case: Case, mutated: Mutated, m: int, u: Arriving, r: int,
-              importance: np.ndarray, own: np.ndarray, work: Work) -> None:
+@kernel
+def near_part(net: int, case: Case, mutated: Mutated, m: int, r: int, importance: int, own: int,
+              work: int) -> None:
     """Add one reference's changes to ``importance`` (L,), and the source's own to ``own`` (w,)."""
-    base, pitch = net.table[0, col.BASE], net.table[0, col.PITCH]
+    base, pitch = get(node(net, 0), col.BASE), get(node(net, 0), col.PITCH)
     start, width = mutated.start[m], mutated.width[m]
     share = case.share[r]
-    for q in range(work.back_counts[0]):
-        low, high = work.back_spans[0, 2 * q], work.back_spans[0, 2 * q + 1]
-        add_span(work.band, work.band_count, 0, low, high)
+    for q in range(get(get(work, f.BACK_COUNTS), 0)):
+        low = span(get(work, f.BACK_SPANS), 0, 2 * q)
+        high = span(get(work, f.BACK_SPANS), 0, 2 * q + 1)
+        add_span(get(work, f.BAND), get(work, f.BAND_COUNT), 0, low, high)
         for p in range(low, high + 1):
-            if work.moved[p] == 0 or (start <= p < start + width):
+            if flag(get(work, f.MOVED), p) == 0 or (start <= p < start + width):
                 continue
-            row = work.difference + (base + p * pitch) * 4
+            row = get(work, f.DIFFERENCE) + (base + p * pitch) * 4
             c = (load_scalar(row) * case.reading[r, p, 0]
                  + load_scalar(row + 4) * case.reading[r, p, 1]
                  + load_scalar(row + 8) * case.reading[r, p, 2]
                  + load_scalar(row + 12) * case.reading[r, p, 3])
-            importance[p] += share * c
+            o = importance + p * 4
+            store_scalar(o, load_scalar(o) + share * c)
     for j in range(width):
         p = start + j
         c = np.float32(0)
         for b in range(4):
             e = own_reading(case, mutated, m, j, b, p, r)
             if e != 0:
-                value = arriving_at(net, u, 0, p, b)
-                if work.moved[p]:
-                    value += load_scalar(work.difference + (base + p * pitch + b) * 4)
+                value = arriving_at(net, work, 0, p, b)
+                if flag(get(work, f.MOVED), p):
+                    value += load_scalar(get(work, f.DIFFERENCE) + (base + p * pitch + b) * 4)
                 c += value * e
-        own[j] += share * c
+        store_scalar(own + j * 4, load_scalar(own + j * 4) + share * c)
 
 
-@njit(nogil=True, cache=True)
-def enter(case: Case, mutated: Mutated, m: int, k: int, importance: np.ndarray,
-          own: np.ndarray, targets: np.ndarray, row: int, found: Found, p: int, w: int) -> None:
-    """The map's cell w, which is position p."""
-    groups = len(case.weight)
+@kernel
+def fill_cell(weight: np.ndarray, importance: int, length: int, found: Found, k: int, m: int,
+              p: int, w: int) -> None:
+    """The map's cell w, which is position p; ``importance`` is (G, length)."""
+    groups = len(weight)
     mean = np.float32(0)
     for g in range(groups):
-        mean -= case.weight[g] * importance[g, p]
+        mean -= weight[g] * load_scalar(importance + (g * length + p) * 4)
     found.fis[k, m, w] = mean
     if groups > 1:
         spread = np.float32(0)
         for g in range(groups):
-            off = -importance[g, p] - mean
-            spread += case.weight[g] * off * off
+            off = -load_scalar(importance + (g * length + p) * 4) - mean
+            spread += weight[g] * off * off
         found.spread[k, m, w] = np.sqrt(spread / np.float32(groups - 1))
 
 
-@njit(nogil=True, cache=True)
-def finish(case: Case, mutated: Mutated, m: int, k: int, importance: np.ndarray,
-           own: np.ndarray, dense: bool, targets: np.ndarray, found: Found, work: Work) -> None:
+@kernel
+def finish(case: Case, mutated: Mutated, m: int, k: int, importance: int, own: int, widest: int,
+           dense: bool, targets: np.ndarray, found: Found, work: int) -> None:
     """Write the mutant's row; ``importance`` (G, L) is cleared where it was used."""
-    groups, length = importance.shape
+    groups, length = case.original.shape[1], case.original.shape[2]
     start, width = mutated.start[m], mutated.width[m]
+    band, band_count = get(work, f.BAND), get(work, f.BAND_COUNT)
     if dense:
-        work.band_count[0] = 0
-        add_span(work.band, work.band_count, 0, 0, length - 1)
-    balance, size = 0.0, 0.0
-    effect = 0.0
+        put(band_count, 0, 0)
+        add_span(band, band_count, 0, 0, length - 1)
+    balance, size, effect = 0.0, 0.0, 0.0
     for j in range(width):
         was, now = np.float32(0), np.float32(0)
         for g in range(groups):
-            importance[g, start + j] = 0
+            store_scalar(importance + (g * length + start + j) * 4, np.float32(0))
             was += case.weight[g] * case.original[k, g, start + j]
-            now += case.weight[g] * own[g, j]
+            now += case.weight[g] * load_scalar(own + (g * widest + j) * 4)
         effect += was - now
         balance += now - was
         size += abs(now) - abs(was)
     found.self_effect[k, m] = effect
-    for q in range(work.band_count[0]):
-        for p in range(work.band[0, 2 * q], work.band[0, 2 * q + 1] + 1):
+    for q in range(get(band_count, 0)):
+        for p in range(span(band, 0, 2 * q), span(band, 0, 2 * q + 1) + 1):
             was, more = np.float32(0), np.float32(0)
             for g in range(groups):
                 was += case.weight[g] * case.original[k, g, p]
-                more += case.weight[g] * importance[g, p]
-            balance += more
-            size += abs(was + more) - abs(was)
+                more += case.weight[g] * load_scalar(importance + (g * length + p) * 4)
+            if more != 0:
+                balance += more
+                size += abs(was + more) - abs(was)
             if len(targets) == 0:
-                enter(case, mutated, m, k, importance, own, targets, m, found, p, p)
+                fill_cell(case.weight, importance, length, found, k, m, p, p)
     if len(targets):
         row = m if len(targets) > 1 else 0
         for w in range(targets.shape[1]):
             if targets[row, w] >= 0:
-                enter(case, mutated, m, k, importance, own, targets, m, found, targets[row, w], w)
+                fill_cell(case.weight, importance, length, found, k, m, targets[row, w], w)
     found.balance[k, m], found.size[k, m] = balance, size
-    for q in range(work.band_count[0]):
-        importance[:, work.band[0, 2 * q] : work.band[0, 2 * q + 1] + 1] = 0
-    own[:] = 0
+    for g in range(groups):
+        for q in range(get(band_count, 0)):
+            for p in range(span(band, 0, 2 * q), span(band, 0, 2 * q + 1) + 1):
+                store_scalar(importance + (g * length + p) * 4, np.float32(0))
+        for j in range(width):
+            store_scalar(own + (g * widest + j) * 4, np.float32(0))
 
 
-@njit(nogil=True, cache=True)
-def walk(net: Net, case: Case, mutated: Mutated, first: int, last: int, tile: int,
+@entry
+def walk(net: int, case: Case, mutated: Mutated, first: int, last: int, tile: int,
          upstream: Upstream, tops: np.ndarray, targets: np.ndarray, importance: np.ndarray,
-         own: np.ndarray, found: Found, work: Work) -> None:
+         own: np.ndarray, found: Found, work: int) -> None:
     """Rows of mutants first..last - 1 in full.
 
     Parameters
@@ -237,41 +243,49 @@ def walk(net: Net, case: Case, mutated: Mutated, first: int, last: int, tile: in
     importance, own : ndarray (G, L), (G, widest)
         Scratch, zero on entry and on return.
     """
-    references = len(case.references)
     dense = upstream.far.size > 0
+    length, widest = case.original.shape[2], own.shape[1]
+    put(work, f.U_KIND, upstream.kind)
+    put(work, f.U_LANES, upstream.lanes)
     for m in range(first, last):
-        mutate(net, case, mutated, m, work)
-        forward(net, case.acts, work)
+        mutate(net, mutated, m, work)
+        forward(net, work)
         for k in range(upstream.values.shape[0]):
             if len(tops):
-                found.score[k, m] += linear_score(net, case.acts, work, tops[k])
-            changes = upstream.far[k, m - tile] if dense else importance
-            work.band_count[0] = 0
-            for r in range(references):
-                known = upstream.known[min(k, upstream.known.shape[0] - 1),
-                                       min(r, upstream.known.shape[1] - 1)]
-                coefficient = np.int64(0)
+                found.score[k, m] += linear_score(net, work, tops[k])
+            changes = importance.ctypes.data
+            if dense:
+                changes = upstream.far.ctypes.data + (
+                    k * upstream.far.shape[1] + m - tile) * importance.size * 4
+            put(get(work, f.BAND_COUNT), 0, 0)
+            for r in range(len(case.references)):
+                put(work, f.REFERENCE, case.references[r])
+                put(work, f.REFERENCE_WINNERS, case.reference_winners[r])
+                put(work, f.U_VALUES, upstream.values[k, r])
+                put(work, f.U_KNOWN, upstream.known[k, r])
+                put(work, f.U_LANE, m - tile)
                 if upstream.coefficients.size:
-                    coefficient = upstream.coefficients[k, r, m - tile].ctypes.data
-                u = Arriving(upstream.kind, upstream.values[k, r], upstream.lanes, known,
-                             coefficient, m - tile)
-                backward(net, case.acts, case.references[r], case.winners,
-                         case.reference_winners[r], u, case.rule, case.epsilon, False, work)
+                    put(work, f.U_COEFFICIENT, upstream.coefficients.ctypes.data + 4 * (
+                        (k * len(case.references) + r) * upstream.coefficients.shape[2] + m - tile
+                    ) * upstream.lanes)
+                backward(net, work)
                 g = case.group[r]
-                near_part(net, case, mutated, m, u, r, changes[g], own[g], work)
-                forget(net, work.moved, work.back_spans, work.back_counts)
-            finish(case, mutated, m, k, changes, own, dense, targets, found, work)
-        forget(net, work.changed, work.spans, work.counts)
+                near_part(net, case, mutated, m, r, changes + g * length * 4,
+                          own.ctypes.data + g * widest * 4, work)
+                forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))
+            finish(case, mutated, m, k, changes, own.ctypes.data, widest, dense, targets, found,
+                   work)
+        forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
 
 
-@njit(nogil=True, cache=True)
-def walk_forward(net: Net, case: Case, mutated: Mutated, first: int, last: int,
-                 inputs: np.ndarray, work: Work) -> None:
+@entry
+def walk_forward(net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray,
+                 work: int) -> None:
     """Add each mutant's changes to its row of the head's inputs, ``inputs`` (M, pitch)."""
     for m in range(first, last):
-        mutate(net, case, mutated, m, work)
-        forward(net, case.acts, work)
-        for n in range(len(net.table)):
-            if net.index[net.table[n, col.HEADS]]:
-                head_inputs(net, case.acts, work, n, inputs[m].ctypes.data)
-        forget(net, work.changed, work.spans, work.counts)
+        mutate(net, mutated, m, work)
+        forward(net, work)
+        for n in range(get(net, f.NODES)):
+            if index(net, get(node(net, n), col.HEADS)):
+                head_inputs(net, work, n, inputs.ctypes.data + m * inputs.shape[1] * 4)
+        forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))

@@ -1,0 +1,41 @@
+"""What the header of a thread's memory holds: one int64 each, mostly addresses.
+
+Compiled functions pass two integers around, the address of this header and of the network's. That
+keeps their compilation short and their calls free of reference counting.
+"""
+
+NEW = 0  # blob: the mutant's values, in the rows that are flagged
+DIFFERENCE = 1  # blob: differences in what is propagated back, in the rows that are flagged
+WINNER = 2  # winners of the mutant's max pools
+CHANGED = 3  # bytes: rows of NEW in use
+MOVED = 4  # bytes: rows of DIFFERENCE in use
+SPANS = 5  # per node, intervals in which CHANGED may be set
+COUNTS = 6  # and how many
+BACK_SPANS = 7  # the same for MOVED
+BACK_COUNTS = 8
+BOTH = 9  # scratch list
+BOTH_COUNT = 10
+BAND = 11  # positions at which the mutant's importance differs
+BAND_COUNT = 12
+CHANNEL = 13  # int64: entries of the row in hand
+VALUE = 14  # float32
+SCRATCH = 15  # one row
+
+# set for the sequence and reference in hand
+ACTS = 16  # blob: the original's activations
+WINNERS = 17
+REFERENCE = 18  # blob: the reference's activations
+REFERENCE_WINNERS = 19
+RULE = 20  # GRADIENT, SHAP or DEEPLIFT
+EPSILON = 21  # float32
+PLAIN = 22  # 1: propagate DIFFERENCE through the original's own gates
+U_KIND = 23  # what arrives at the original's nodes, see arriving.py
+U_VALUES = 24
+U_LANES = 25
+U_KNOWN = 26
+U_COEFFICIENT = 27
+U_LANE = 28
+SIZE = 29
+
+# header of the network
+TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4
