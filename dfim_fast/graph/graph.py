@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from dfim_fast.errors import SettingsError
 from dfim_fast.ops.base import Operator, Shape
 
@@ -107,7 +109,7 @@ class Graph:
         for wanted in task if isinstance(task, (list, tuple)) else [task]:
             if isinstance(wanted, str) and wanted in names:
                 found.append(names.index(wanted))
-            elif isinstance(wanted, str) or not 0 <= int(wanted) < len(names):
+            elif not isinstance(wanted, (int, np.integer)) or not 0 <= wanted < len(names):
                 raise SettingsError(
                     f"task {wanted!r} does not exist; this model has {len(names)} "
                     f"(0 to {len(names) - 1}): {shown}"

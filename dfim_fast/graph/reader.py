@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from dfim_fast.errors import ModelError
+from dfim_fast.errors import ModelError, SettingsError
 from dfim_fast.graph.graph import Graph, GraphNode, Task
 from dfim_fast.graph.simplify import simplify
 from dfim_fast.graph.source import InputSpec, input_specs
 from dfim_fast.ops.base import Operator, Shape
+from dfim_fast.ops.concat import Concat
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.registry import Unsupported, readers
@@ -43,9 +44,15 @@ class Importer:
         self.add(spec.name, Input(spec.length), (), [])
         self.values: dict[str, Any] = {"": None, spec.name: Tensor(0, shape, spec.axes, batch)}
         nodes, names = needed(proto.graph)
-        for weight in proto.graph.initializer:
-            if weight.name in names:
-                self.values[weight.name] = self.weight(weight)
+        elsewhere = []
+        for weight in (w for w in proto.graph.initializer if w.name in names):
+            if onnx.external_data_helper.uses_external_data(weight):
+                elsewhere.append(weight)
+                self.values[weight.name] = Unread()
+            else:
+                array = onnx.numpy_helper.to_array(weight)
+                self.values[weight.name] = self.checked(weight.name, array)
+        self.report_unread(elsewhere)
         for node in nodes:
             self.read(node)
 
@@ -54,16 +61,15 @@ class Importer:
         self.nodes.append(GraphNode(name, op, inputs, op.output_shape(*shapes)))
         return len(self.nodes) - 1
 
-    def weight(self, tensor: Any) -> Any:
-        """An initializer; reported where its numbers are in a file that was not read with it."""
-        if onnx.external_data_helper.uses_external_data(tensor):
-            file = {e.key: e.value for e in tensor.external_data}.get("location", "")
+    def report_unread(self, weights: list[Any]) -> None:
+        """Name the file that holds weights which were not read with the model."""
+        if weights:
+            file = {e.key: e.value for e in weights[0].external_data}.get("location", "")
             self.problems.append(
-                f"weight {tensor.name!r}: its values are in the file {file!r}, which was not read; "
-                "pass the path of the model, or save it with its weights inside"
+                f"weight {weights[0].name!r} ({len(weights)} in all): its values are in the file "
+                f"{file!r}, which was not read; pass the path of the model, or save it with its "
+                "weights inside"
             )
-            return Unread()
-        return self.checked(tensor.name, onnx.numpy_helper.to_array(tensor))
 
     def checked(self, name: str, array: np.ndarray) -> np.ndarray:
         """A weight, reported if it holds NaN or infinity."""
@@ -165,10 +171,17 @@ def read_graph(
     ------
     ModelError
         Every problem of the model, one line each.
+    SettingsError
+        For ``flat_order`` where the input is not flat.
     """
     first: list[str] = []
     for spec in input_specs(proto, label, sequence_length):
-        if flat_order and len(spec.axes) == 2 and spec.axes[1] != flat_order:
+        if flat_order and len(spec.axes) != 2:
+            raise SettingsError(
+                f"{label}: flat_order={flat_order!r} is for a flat input (N, 4L), but input "
+                f"{spec.name!r} has rank {len(spec.axes)}; drop it"
+            )
+        if flat_order and spec.axes[1] != flat_order:
             continue
         importer = Importer(proto, spec)
         graph = None if importer.problems else finish(importer, proto, target)
@@ -189,11 +202,7 @@ def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
         if not isinstance(value, Tensor):
             importer.problems.append(f"output {output.name!r}: does not depend on the sequence")
             continue
-        node = value.node
-        squashed = importer.nodes[node].op.squashes and target == "logit"
-        if squashed:
-            node = importer.nodes[node].inputs[0]
-        tasks += output_tasks(output.name, value, node, squashed)
+        tasks += output_tasks(output.name, value, importer.nodes, target == "logit")
     graph = Graph(tuple(importer.nodes), tuple(tasks))
     for i in sorted({a for t in tasks for a in graph.ancestors(t.node)}):
         if graph.nodes[i].op.output_only:
@@ -204,7 +213,9 @@ def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
     return None if importer.problems else graph
 
 
-def output_tasks(name: str, value: Tensor, node: int, squashed: bool) -> list[Task]:
+def output_tasks(
+    name: str, value: Tensor, nodes: list[GraphNode], unsquash: bool
+) -> list[Task]:
     """One task for each number of an output, in ONNX order."""
     rows, channels = value.shape
     order = "".join(value.axes)
@@ -219,6 +230,22 @@ def output_tasks(name: str, value: Tensor, node: int, squashed: bool) -> list[Ta
         else:
             channel, row = divmod(k, rows)
             label = f"{channel},{row}"
-        tasks.append(Task(name if count == 1 else f"{name}[{label}]", node, row, channel,
-                          squashed))
+        task = Task(name if count == 1 else f"{name}[{label}]", value.node, row, channel)
+        tasks.append(before_squash(task, nodes) if unsquash else task)
     return tasks
+
+
+def before_squash(task: Task, nodes: list[GraphNode]) -> Task:
+    """The same number before its Sigmoid or Softmax; outputs joined by Concat are looked through."""
+    node = nodes[task.node]
+    if isinstance(node.op, Concat):
+        place = [task.position, task.channel]
+        axis = node.op.axis - 1
+        for i in node.inputs:
+            if place[axis] < nodes[i].shape[axis]:
+                inner = before_squash(Task(task.name, i, *place), nodes)
+                return inner if inner.squashed else task
+            place[axis] -= nodes[i].shape[axis]
+    if node.op.squashes:
+        return Task(task.name, node.inputs[0], task.position, task.channel, squashed=True)
+    return task

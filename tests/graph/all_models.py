@@ -1,0 +1,118 @@
+"""Every model of tests/models under one name, loaded once: the exported files and the handmade."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from models.handmade import ALL, LAYOUTS, LENGTHS
+from oracles.onnx_truth import before_squash
+
+from dfim_fast.maps.model import Model, load_model
+
+FOLDER = Path(__file__).resolve().parents[1] / "models"
+FILES = json.loads((FOLDER / "models.json").read_text())
+
+NOT_YET = "this operator is not supported"
+PRODUCT = "the product of two branches that both depend on the input"
+# Models that wait for operators of a later version: their node, operator and reason.
+UNSUPPORTED: dict[str, list[tuple[str, str, str]]] = {
+    "clamp_dynamo.onnx": [("node_clamp", "Max", NOT_YET), ("node_clamp_1", "Max", NOT_YET)],
+    "clamp_legacy.onnx": [("/1/Clip", "Clip", NOT_YET), ("/1_1/Clip", "Clip", NOT_YET)],
+    "gated_dynamo.onnx": [("node_mul_8", "Mul", PRODUCT)],
+    "gated_legacy.onnx": [("/Mul", "Mul", PRODUCT)],
+    "gelu_decomposed_legacy.onnx": [("/1/Erf", "Erf", NOT_YET), ("/1_1/Erf", "Erf", NOT_YET)],
+    "hardtanh_dynamo.onnx": [("n4", "Clip", NOT_YET), ("n4_2", "Clip", NOT_YET)],
+    "hardtanh_legacy.onnx": [("/1/Clip", "Clip", NOT_YET), ("/1_1/Clip", "Clip", NOT_YET)],
+    "relu6_dynamo.onnx": [("n4", "Clip", NOT_YET), ("n4_2", "Clip", NOT_YET)],
+    "relu6_legacy.onnx": [("/1/Clip", "Clip", NOT_YET), ("/1_1/Clip", "Clip", NOT_YET)],
+    "relu6_opset_11_legacy.onnx": [("/1/Clip", "Clip", NOT_YET), ("/1_1/Clip", "Clip", NOT_YET)],
+    "same_even_legacy.onnx": [("/3/Pad", "Pad", NOT_YET)],
+    "silu_dynamo.onnx": [("node_silu", "Mul", PRODUCT)],
+    "silu_legacy.onnx": [("/1/Mul", "Mul", PRODUCT)],
+    "softplus_dynamo.onnx": [
+        ("n9", "Greater", NOT_YET), ("n10", "Where", NOT_YET), ("n9_2", "Greater", NOT_YET),
+        ("n10_2", "Where", NOT_YET)],
+    "pad_zero_opset_11": [("node_pad_6", "Pad", NOT_YET)],
+    "pad_zero_opset_18": [("node_pad_7", "Pad", NOT_YET)],
+    "pad_value": [("node_pad_7", "Pad", NOT_YET)],
+    "clip_both": [("node_clip_6", "Clip", NOT_YET)],
+    "clip_minimum": [("node_clip_5", "Clip", NOT_YET)],
+    "clip_maximum": [("node_clip_5", "Clip", NOT_YET)],
+    "relu_as_max": [("node_max_5", "Max", NOT_YET), ("node_max_10", "Max", NOT_YET)],
+    "product_of_branches": [("node_mul_9", "Mul", PRODUCT)],
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model.
+
+    Attributes
+    ----------
+    proto : onnx.ModelProto
+    layout : str
+        Axes of its input, as in oracles/onnx_truth.py.
+    length : int
+    options : dict
+        What `load_model` has to be told.
+    """
+
+    proto: onnx.ModelProto
+    layout: str
+    length: int
+    options: dict[str, Any]
+
+    def load(self, **options: Any) -> Model:
+        """The model in this package."""
+        return load_model(self.proto, **self.options, **options)
+
+    @property
+    def scored(self) -> onnx.ModelProto:
+        """The ONNX model of the scores: what stands before a final Sigmoid or Softmax."""
+        return before_squash(self.proto)
+
+
+@cache
+def entry(name: str) -> Entry:
+    """The model of that name."""
+    if name in FILES:
+        about = FILES[name]
+        options = {"sequence_length": about["length"]} if about["free_length"] else {}
+        return Entry(onnx.load(FOLDER / name), about["layout"], about["length"], options)
+    return Entry(ALL[name](), LAYOUTS[name], LENGTHS[name], {})
+
+
+@cache
+def model(name: str) -> Model:
+    """The model of that name, loaded with the options it needs."""
+    return entry(name).load()
+
+
+NAMES = [*FILES, *ALL]
+SUPPORTED = [name for name in NAMES if name not in UNSUPPORTED]
+
+
+def structures() -> list[str]:
+    """Supported models without those whose layers another one has, whatever their weights.
+
+    Exporters and opsets write one network in several ways; that each is read rightly is tested with
+    the importer, so that slow tests need only one of them.
+    """
+    found: dict[tuple, str] = {}
+    for name in SUPPORTED:
+        graph = model(name).graph
+        key = tuple((node.op.describe(), node.inputs, node.shape) for node in graph.nodes)
+        found.setdefault((key, len(graph.tasks)), name)
+    return list(found.values())
+
+
+def one_hot(n: int, length: int, seed: int = 0) -> np.ndarray:
+    """Random DNA (n, 4, length) float32."""
+    codes = np.random.default_rng([seed, length]).integers(0, 4, (n, length))
+    return np.eye(4, dtype=np.float32)[codes].transpose(0, 2, 1)
