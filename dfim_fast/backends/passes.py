@@ -78,9 +78,7 @@ class Passes:
 
         return self._backward(task, acts, down)
 
-    def _backward(
-        self, task: Task, acts: Acts, down: Callable[[int, Array], list[Array]]
-    ) -> Array:
+    def _backward(self, task: Task, acts: Acts, down: Callable[[int, Array], list[Array]]) -> Array:
         seed = np.zeros_like(acts[task.node])
         seed[:, task.position, task.channel] = 1
         arriving: Acts = {task.node: seed}

@@ -26,20 +26,30 @@ class ReferenceBackend(Backend):
         self.passes = Passes(plan.graph.astype(np.float64), plan.tasks)
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
-        return np.stack([
-            self.passes.scores(self.passes.forward(one.astype(np.float64)[None].swapaxes(1, 2)))[:, 0]
-            for one in x
-        ])
+        return np.stack(
+            [
+                self.passes.scores(
+                    self.passes.forward(one.astype(np.float64)[None].swapaxes(1, 2))
+                )[:, 0]
+                for one in x
+            ]
+        )
 
     def importance(self, acts: Acts, references: list[Acts]) -> np.ndarray:
         """Contributions (G, K, L) of one sequence, per group of references."""
         plan, passes = self.plan, self.passes
         x = acts[0]
         if not references:
-            return np.stack([[
-                contributions(plan.method, plan.contribution, passes.gradient(t, acts), x, None)[0]
-                for t in passes.tasks
-            ]])
+            return np.stack(
+                [
+                    [
+                        contributions(
+                            plan.method, plan.contribution, passes.gradient(t, acts), x, None
+                        )[0]
+                        for t in passes.tasks
+                    ]
+                ]
+            )
         groups = plan.groups
         total = np.zeros((groups, len(passes.tasks), x.shape[1]))
         for i, reference in enumerate(references):
@@ -58,8 +68,10 @@ class ReferenceBackend(Backend):
         plan, passes = self.plan, self.passes
         rows = one.T.astype(np.float64)
         acts = passes.forward(rows[None])
-        against = [passes.forward(r.T.astype(np.float64)[None]) for r in (
-            () if references is None else references)]
+        against = [
+            passes.forward(r.T.astype(np.float64)[None])
+            for r in (() if references is None else references)
+        ]
         original = self.importance(acts, against)
         mutants = single_nucleotide(encode(one[None])[0], plan.sources)
         builder = MapBuilder(plan, mutants, original, passes.scores(acts)[:, 0])
@@ -67,16 +79,18 @@ class ReferenceBackend(Backend):
         expected = np.mean([passes.scores(a)[:, 0] for a in against], axis=0) if against else None
         errors = []
         if expected is not None:
-            errors.append(delta_error(
-                np.tensordot(weights, original, 1), passes.scores(acts)[:, 0], expected))
+            errors.append(
+                delta_error(np.tensordot(weights, original, 1), passes.scores(acts)[:, 0], expected)
+            )
         for i in range(len(mutants.start)):
             mutant = passes.forward(mutants[i : i + 1].apply(rows))
             importance = self.importance(mutant, against)
             scores = passes.scores(mutant)
             builder.add(np.array([i]), (original - importance)[:, :, None], scores)
             if expected is not None:
-                errors.append(delta_error(
-                    np.tensordot(weights, importance, 1), scores[:, 0], expected))
+                errors.append(
+                    delta_error(np.tensordot(weights, importance, 1), scores[:, 0], expected)
+                )
         builder.map.reference_predictions = expected
         builder.map.delta_error = max(errors) if errors and plan.additive else None
         return builder.map
@@ -88,19 +102,25 @@ class ReferenceBackend(Backend):
         for n, one in enumerate(x):
             acts = passes.forward(one.T.astype(np.float64)[None])
             rows = acts[0]
-            own = [None] if references is None else [
-                passes.forward(r.T.astype(np.float64)[None]) for r in references[n]]
+            own: list[Acts | None] = [None]
+            if references is not None:
+                own = [passes.forward(r.T.astype(np.float64)[None]) for r in references[n]]
             values = np.zeros((len(passes.tasks), plan.graph.length, 4))
             plain = np.zeros(values.shape[:2])
             for against in own:
                 for k, task in enumerate(passes.tasks):
-                    m = (passes.gradient(task, acts) if against is None
-                         else passes.multipliers(task, acts, against, plan.rule))
+                    m = (
+                        passes.gradient(task, acts)
+                        if against is None
+                        else passes.multipliers(task, acts, against, plan.rule)
+                    )
                     r = None if against is None else against[0]
                     values[k] += hypothetical(plan.method, plan.contribution, m, r)[0] / len(own)
-                    plain[k] += contributions(plan.method, plan.contribution, m, rows, r)[0] / len(own)
+                    plain[k] += contributions(plan.method, plan.contribution, m, rows, r)[0] / len(
+                        own
+                    )
             error = None
             if references is not None and plan.additive:
-                expected = np.mean([passes.scores(a)[:, 0] for a in own], axis=0)
+                expected = np.mean([passes.scores(a)[:, 0] for a in own if a], axis=0)
                 error = delta_error(plain, passes.scores(acts)[:, 0], expected)
             yield (values if hypothetical_bases else plain[:, :, None] * rows), error

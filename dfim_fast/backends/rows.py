@@ -68,7 +68,7 @@ class MapBuilder:
 
 
 def group_weights(plan: Plan) -> np.ndarray:
-    """Share (G,) of each group of references in the mean; groups differ by one reference at most."""
+    """Share (G,) of each group of references in the mean; sizes differ by one at most."""
     groups = max(plan.groups, 1)
     sizes = np.bincount(np.arange(max(plan.n_references, 1)) % groups, minlength=groups)
     return sizes / sizes.sum()

@@ -82,8 +82,9 @@ def receptive_field(graph: Graph, node: int) -> int:
     seen[top][0, graph.nodes[top].shape[0] // 2] = True
     for i in reversed([i for i in below if i <= top]):
         lengths = [graph.nodes[j].shape[0] for j in graph.nodes[i].inputs]
-        for j, rows in zip(graph.nodes[i].inputs, graph.nodes[i].op.collect(seen[i], lengths),
-                           strict=True):
+        for j, rows in zip(
+            graph.nodes[i].inputs, graph.nodes[i].op.collect(seen[i], lengths), strict=True
+        ):
             seen[j] = seen[j] | rows
     rows = np.flatnonzero(seen[0][0])
     return int(rows[-1] - rows[0] + 1) if len(rows) else 0

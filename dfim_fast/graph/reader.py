@@ -23,8 +23,14 @@ from dfim_fast.ops.source import Input
 OPEN_BATCH = 7919
 
 # Without a Tensor among their inputs these would pass for constants.
-RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-          "RandomUniformLike")
+RANDOM = (
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+)
 
 
 class Unread:
@@ -37,8 +43,9 @@ class Importer:
     def __init__(self, proto: Any, spec: InputSpec) -> None:
         self.nodes: list[GraphNode] = []
         self.problems: list[str] = []
-        self.opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")),
-                         default=1)
+        self.opset = max(
+            (o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1
+        )
         batch = spec.batch or OPEN_BATCH
         shape = (spec.length, 4)
         self.add(spec.name, Input(spec.length), (), [])
@@ -99,8 +106,10 @@ class Importer:
 
     def outputs(self, proto: Any, name: str, inputs: list[Any]) -> Any:
         """The node's value: folded if constant, else through its reader."""
-        subgraphs = any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-                        for a in proto.attribute)
+        subgraphs = any(
+            a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+            for a in proto.attribute
+        )
         if proto.op_type in RANDOM:
             raise Unsupported("draws random numbers; export the model after model.eval()")
         if not subgraphs and all(v is None or isinstance(v, np.ndarray) for v in inputs):
@@ -129,9 +138,14 @@ def fold(proto: Any, inputs: list[Any], opset: int) -> list[np.ndarray]:
     """A node of constants, computed by onnx's own evaluator."""
     feeds = {n: v for n, v in zip(proto.input, inputs, strict=True) if v is not None}
     graph = onnx.helper.make_graph(
-        [proto], "constant",
-        [onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype),
-                                            v.shape) for n, v in feeds.items()],
+        [proto],
+        "constant",
+        [
+            onnx.helper.make_tensor_value_info(
+                n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), v.shape
+            )
+            for n, v in feeds.items()
+        ],
         [onnx.helper.make_empty_tensor_value_info(o) for o in proto.output if o],
     )
     model = onnx.helper.make_model(
@@ -213,9 +227,7 @@ def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
     return None if importer.problems else graph
 
 
-def output_tasks(
-    name: str, value: Tensor, nodes: list[GraphNode], unsquash: bool
-) -> list[Task]:
+def output_tasks(name: str, value: Tensor, nodes: list[GraphNode], unsquash: bool) -> list[Task]:
     """One task for each number of an output, in ONNX order."""
     rows, channels = value.shape
     order = "".join(value.axes)
@@ -236,16 +248,16 @@ def output_tasks(
 
 
 def before_squash(task: Task, nodes: list[GraphNode]) -> Task:
-    """The same number before its Sigmoid or Softmax; outputs joined by Concat are looked through."""
+    """The same number before its Sigmoid or Softmax, also where Concat joined several."""
     node = nodes[task.node]
     if isinstance(node.op, Concat):
-        place = [task.position, task.channel]
-        axis = node.op.axis - 1
+        row, channel = task.position, task.channel
         for i in node.inputs:
-            if place[axis] < nodes[i].shape[axis]:
-                inner = before_squash(Task(task.name, i, *place), nodes)
+            rows, channels = nodes[i].shape
+            if row < rows and channel < channels:
+                inner = before_squash(Task(task.name, i, row, channel), nodes)
                 return inner if inner.squashed else task
-            place[axis] -= nodes[i].shape[axis]
+            row, channel = (row - rows, channel) if node.op.axis == 1 else (row, channel - channels)
     if node.op.squashes:
         return Task(task.name, node.inputs[0], task.position, task.channel, squashed=True)
     return task

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.inliner
 
 from dfim_fast.errors import ModelError
 from dfim_fast.ops.layout import Axes
@@ -125,13 +126,18 @@ def _layouts(dims: list[int | None]) -> list[Axes]:
     if len(dims) == 2:
         return [] if dims[1] is not None and dims[1] % 4 else [("N", "CL"), ("N", "LC")]
     if len(dims) == 3:
-        return [a for a in (("N", "C", "L"), ("N", "L", "C")) if dims[a.index("C")] == 4][:1]
+        three: list[Axes] = [("N", "C", "L"), ("N", "L", "C")]
+        return [a for a in three if dims[a.index("C")] == 4][:1]
     found: list[Axes] = []
     for c in (1, 2, 3):
         rest = [i for i in (1, 2, 3) if i != c]
         unit = next((i for i in rest if dims[i] == 1), None)
         if dims[c] == 4 and unit is not None:
             along = rest[1 - rest.index(unit)]
-            found.append(tuple("N" if i == 0 else "C" if i == c else "L" if i == along else ""
-                               for i in range(4)))
+            found.append(
+                tuple(
+                    "N" if i == 0 else "C" if i == c else "L" if i == along else ""
+                    for i in range(4)
+                )
+            )
     return found[:1]

@@ -73,10 +73,23 @@ def attribute(
     InputError, SettingsError, BackendError
     """
     request = make_request(
-        model, X, method=method, references=references, n_references=n_references, gc=gc,
-        random_state=random_state, task=task, contribution=contribution, maxpool=maxpool,
-        epsilon=epsilon, backend=backend, sources=[0], window=0, memory_limit=memory_limit,
-        threads=threads)
+        model,
+        X,
+        method=method,
+        references=references,
+        n_references=n_references,
+        gc=gc,
+        random_state=random_state,
+        task=task,
+        contribution=contribution,
+        maxpool=maxpool,
+        epsilon=epsilon,
+        backend=backend,
+        sources=[0],
+        window=0,
+        memory_limit=memory_limit,
+        threads=threads,
+    )
     found, worst = [], None
     for first, last in tqdm(list(request.chunks(1)), unit="seq", disable=not progress):
         for values, error in request.backend.attributions(

@@ -56,8 +56,9 @@ class Tally:
         own = (found * c).sum(-1)
         power = (c * c).sum(-1)
         self.square += float((found**2).sum())
-        self.explained += float(np.divide(own**2, power, out=np.zeros_like(own),
-                                          where=power > 0).sum())
+        self.explained += float(
+            np.divide(own**2, power, out=np.zeros_like(own), where=power > 0).sum()
+        )
         order = np.argpartition(strength, -min(PAIRS, strength.size), axis=None)[-PAIRS:]
         cells = np.flatnonzero(mask)
         drawn = cells[rng.integers(0, len(cells), PAIRS)] if len(cells) else cells
@@ -65,11 +66,13 @@ class Tally:
             for i in flat:
                 s, base, w = np.unravel_index(i, mask.shape)
                 if mask[s, base, w]:
-                    kept.append((float(values[s, base, w]), (n, int(s), int(base),
-                                                             int(table[s, w]))))
+                    kept.append(
+                        (float(values[s, base, w]), (n, int(s), int(base), int(table[s, w])))
+                    )
         if maps.standard_error is not None:
-            spread = np.asarray(maps.standard_error[k, n] if maps.several
-                                else maps.standard_error[n])
+            spread = np.asarray(
+                maps.standard_error[k, n] if maps.several else maps.standard_error[n]
+            )
             top = order[strength.ravel()[order] > 0]
             self.errors.append(spread.ravel()[top] / strength.ravel()[top])
         self.strongest = sorted(self.strongest, key=lambda cell: -abs(cell[0]))[:PAIRS]
@@ -104,11 +107,14 @@ def diagnose(
         prefix = f"[{name}] " if len(maps.task_names) > 1 else ""
         lines += [prefix + line for line in _describe(model, maps, null, k, tally, rng)]
     if maps.summation_to_delta is not None:
-        lines.append("summation-to-delta: largest error "
-                     f"{maps.summation_to_delta:.1e} of the sum of |C|")
+        lines.append(
+            f"summation-to-delta: largest error {maps.summation_to_delta:.1e} of the sum of |C|"
+        )
     if maps.settings["method"] != "deeplift":
-        lines.append("gradient scores change only where a gate flips or a pool's winner moves: an "
-                     "exact zero is no proof that two bases do not interact (deeplift sees more)")
+        lines.append(
+            "gradient scores change only where a gate flips or a pool's winner moves: an "
+            "exact zero is no proof that two bases do not interact (deeplift sees more)"
+        )
     return lines
 
 
@@ -122,23 +128,35 @@ def _describe(
         "architecture and are left out",
         f"zeros: {_percent(tally.zeros, tally.cells)} of {tally.cells} tested cells are exactly 0, "
         f"{_percent(tally.tiny, tally.cells)} are below {TINY:g} of the largest",
-        _predictions("predictions", np.asarray(maps.predictions).reshape(len(maps.plan.tasks), -1)[k]),
+        _predictions(
+            "predictions", np.asarray(maps.predictions).reshape(len(maps.plan.tasks), -1)[k]
+        ),
     ]
     if null is not None:
-        lines.append(_predictions(
-            "null predictions", np.asarray(null.predictions).reshape(len(maps.plan.tasks), -1)[k]))
+        lines.append(
+            _predictions(
+                "null predictions",
+                np.asarray(null.predictions).reshape(len(maps.plan.tasks), -1)[k],
+            )
+        )
     scores = np.asarray(maps.predictions).reshape(len(maps.plan.tasks), -1)[k]
     if model.graph.tasks[maps.plan.tasks[k]].squashed:
         unsure = int((np.abs(scores) < CONFIDENT).sum())
-        lines.append(f"{unsure} of {len(scores)} sequences are not confidently predicted "
-                     "(probability between 0.1 and 0.9)")
+        lines.append(
+            f"{unsure} of {len(scores)} sequences are not confidently predicted "
+            "(probability between 0.1 and 0.9)"
+        )
     if tally.errors:
         middle = float(np.median(np.concatenate(tally.errors)))
-        lines.append(f"standard error over references: median {100 * middle:.0f}% of |FIS| among "
-                     "the strongest cells")
+        lines.append(
+            f"standard error over references: median {100 * middle:.0f}% of |FIS| among "
+            "the strongest cells"
+        )
     if tally.square > 0:
-        lines.append(f"one slope per mutant explains {100 * tally.explained / tally.square:.0f}% of "
-                     "the map (a global non-linearity alone would give 100%)")
+        lines.append(
+            f"one slope per mutant explains {100 * tally.explained / tally.square:.0f}% of "
+            "the map (a global non-linearity alone would give 100%)"
+        )
     for title, cells in (("strongest", tally.strongest), ("random", tally.random)):
         if cells:
             agreement = _confirm(model, maps, cells, k, rng)
@@ -147,8 +165,11 @@ def _describe(
 
 
 def _confirm(
-    model: Model, maps: InteractionMap, cells: list[tuple[float, tuple[int, int, int, int]]],
-    k: int, rng: np.random.Generator,
+    model: Model,
+    maps: InteractionMap,
+    cells: list[tuple[float, tuple[int, int, int, int]]],
+    k: int,
+    rng: np.random.Generator,
 ) -> Agreement:
     """FIS against double mutants on at most PAIRS cells."""
     if len(cells) > PAIRS:

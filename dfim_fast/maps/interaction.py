@@ -80,9 +80,13 @@ class InteractionMap:
 
     def __repr__(self) -> str:
         n, s = self.sequences.shape[0], len(self.sources)
-        width = f"window {self.window}" if self.window is not None else f"{len(self.targets)} targets"
-        return (f"InteractionMap({n} sequence{'s' * (n != 1)}, {s} sources, {width}, "
-                f"{self.settings['method']}, tasks {', '.join(self.task_names)})")
+        width = (
+            f"window {self.window}" if self.window is not None else f"{len(self.targets)} targets"
+        )
+        return (
+            f"InteractionMap({n} sequence{'s' * (n != 1)}, {s} sources, {width}, "
+            f"{self.settings['method']}, tasks {', '.join(self.task_names)})"
+        )
 
     @property
     def target_table(self) -> np.ndarray:
@@ -100,14 +104,14 @@ class InteractionMap:
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """True for a tested cell: False on the empty slot, the diagonal, N and unreachable cells."""
+        """True for a tested cell: False on the empty slot, diagonal, N and unreachable cells."""
         masks = [self.sequence_mask(n) for n in range(len(self.sequences))]
         return np.stack(masks, axis=1 if self.several else 0)
 
     @property
     def max_mask(self) -> np.ndarray:
         """The mask of `max_fis`: (N, S, T)."""
-        return self.mask.any(axis=-2)
+        return np.asarray(self.mask.any(axis=-2))
 
     def max_fis(self, absolute: bool = False) -> np.ndarray:
         """Maximum over the three mutants (N, S, T).
@@ -137,14 +141,22 @@ class InteractionMap:
             shape.update(np.ascontiguousarray(array, np.int64).tobytes())
         deeplift = s["method"] == "deeplift"
         return {
-            "kind": self.kind, "quantity": "fis", "source_width": 1, "target_width": 1,
-            "mutant_rule": "snv", "method": s["method"],
+            "kind": self.kind,
+            "quantity": "fis",
+            "source_width": 1,
+            "target_width": 1,
+            "mutant_rule": "snv",
+            "method": s["method"],
             "references": (s["references"], self.plan.n_references) if deeplift else None,
+            "gc": s["gc"] if deeplift and s["references"] == "gc" else None,
             "contribution": s["contribution"] if deeplift else None,
             "maxpool": s["maxpool"] if deeplift else None,
             "epsilon": s["epsilon"] if deeplift else None,
-            "task": list(self.task_names), "reduction": "none", "model_hash": self.model_hash,
-            "target": s["target"], "window": self.window,
+            "task": list(self.task_names),
+            "reduction": "none",
+            "model_hash": self.model_hash,
+            "target": s["target"],
+            "window": self.window,
             "sources_targets": shape.hexdigest()[:16],
         }
 
@@ -206,10 +218,25 @@ def interaction_map(
     InputError, SettingsError, BackendError, OutputError
     """
     request = make_request(
-        model, X, method=method, references=references, n_references=n_references, gc=gc,
-        random_state=random_state, task=task, contribution=contribution, maxpool=maxpool,
-        epsilon=epsilon, backend=backend, sources=sources, targets=targets, window=window,
-        memory_limit=memory_limit, threads=threads, names=names)
+        model,
+        X,
+        method=method,
+        references=references,
+        n_references=n_references,
+        gc=gc,
+        random_state=random_state,
+        task=task,
+        contribution=contribution,
+        maxpool=maxpool,
+        epsilon=epsilon,
+        backend=backend,
+        sources=sources,
+        targets=targets,
+        window=window,
+        memory_limit=memory_limit,
+        threads=threads,
+        names=names,
+    )
     return compute(request, out, progress)
 
 
@@ -224,8 +251,11 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
     arrays = {
         name: room.array(name, (tasks, n, *shape), 1, dtype)
         for name, shape in {
-            "fis": (s, 4, w), "self_effect": (s, 4), "mutant_predictions": (s, 4),
-            "attributions": (plan.graph.length,), "predictions": (),
+            "fis": (s, 4, w),
+            "self_effect": (s, 4),
+            "mutant_predictions": (s, 4),
+            "attributions": (plan.graph.length,),
+            "predictions": (),
             **({"standard_error": (s, 4, w)} if spread else {}),
             **({"reference_predictions": ()} if plan.n_references else {}),
         }.items()
@@ -248,13 +278,23 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
 
     table = plan.targets
     return InteractionMap(
-        fis=view("fis"), standard_error=view("standard_error"), self_effect=view("self_effect"),
-        mutant_predictions=view("mutant_predictions"), predictions=view("predictions"),
-        attributions=view("attributions"), sources=plan.sources,
+        fis=view("fis"),
+        standard_error=view("standard_error"),
+        self_effect=view("self_effect"),
+        mutant_predictions=view("mutant_predictions"),
+        predictions=view("predictions"),
+        attributions=view("attributions"),
+        sources=plan.sources,
         targets=table if request.settings["window"] is not None else table[0],
-        window=request.settings["window"], names=request.names,
-        task_names=list(request.settings["tasks"]), sequences=encode(request.x),
-        summation_to_delta=worst, reach=plan.reach, plan=plan, model_hash=request.model.hash,
-        settings=request.settings, several=several or out is not None,
+        window=request.settings["window"],
+        names=request.names,
+        task_names=list(request.settings["tasks"]),
+        sequences=encode(request.x),
+        summation_to_delta=worst,
+        reach=plan.reach,
+        plan=plan,
+        model_hash=request.model.hash,
+        settings=request.settings,
+        several=several or out is not None,
         reference_predictions=view("reference_predictions"),
     )

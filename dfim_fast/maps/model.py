@@ -70,13 +70,17 @@ class Model:
     def __repr__(self) -> str:
         names = self.task_names
         tasks = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        return (f"Model({self.name!r}, sequence_length={self.sequence_length}, "
-                f"{len(names)} task{'s' * (len(names) != 1)}: {tasks})")
+        return (
+            f"Model({self.name!r}, sequence_length={self.sequence_length}, "
+            f"{len(names)} task{'s' * (len(names) != 1)}: {tasks})"
+        )
 
     def __str__(self) -> str:
         g, names = self.graph, self.task_names
         parameters = sum(
-            v.size for n in g.nodes for v in vars(n.op).values()
+            v.size
+            for n in g.nodes
+            for v in vars(n.op).values()
             if isinstance(v, np.ndarray) and v.dtype.kind == "f"
         )
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
@@ -89,8 +93,10 @@ class Model:
         ]
         for i, node in enumerate(g.nodes):
             reads = ", ".join(str(j) for j in node.inputs)
-            lines.append(f"  {i:4d}  {node.op.describe():30s} {node.shape[0]:6d} x "
-                         f"{node.shape[1]:<6d} {'from ' + reads if reads else ''}".rstrip())
+            lines.append(
+                f"  {i:4d}  {node.op.describe():30s} {node.shape[0]:6d} x "
+                f"{node.shape[1]:<6d} {'from ' + reads if reads else ''}".rstrip()
+            )
         return "\n".join(lines)
 
 

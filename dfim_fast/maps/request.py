@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Request:
         if isinstance(given, np.ndarray) and given.ndim == 4:
             given = given[first:last]
         return make_references(
-            self.x[first:last], given, s["n_references"], s["gc"], s["random_state"])
+            self.x[first:last], given, s["n_references"], s["gc"], s["random_state"]
+        )
 
     def chunks(self, size: int) -> Iterator[tuple[int, int]]:
         """Pieces of the sequences, ``size`` at a time."""
@@ -93,7 +95,9 @@ def make_request(
     if model.target == "output":
         warnings.warn(
             "target='output' scores the squashed output, which makes interactions of its own; "
-            "target='logit' avoids them", stacklevel=3)
+            "target='logit' avoids them",
+            stacklevel=3,
+        )
     labels = None if names is None else [str(n) for n in names]
     x = as_one_hot(X, model.sequence_length, labels)
     if labels is None:
@@ -105,27 +109,56 @@ def make_request(
         if references.ndim == 4 and len(references) != len(x):
             raise InputError(
                 f"references of shape {references.shape} are for {len(references)} sequences, but "
-                f"there are {len(x)}; wanted (R, 4, L) or ({len(x)}, R, 4, L)")
+                f"there are {len(x)}; wanted (R, 4, L) or ({len(x)}, R, 4, L)"
+            )
     count = 0
     if method == "deeplift":
         one = references[:1] if getattr(references, "ndim", 0) == 4 else references
         count = make_references(x[:1], one, n_references, gc, random_state).shape[1]
     several = isinstance(task, (list, tuple))
     plan = make_plan(
-        model.graph, method=method, task=list(task) if several else task,  # type: ignore[arg-type]
-        contribution=contribution, maxpool=maxpool, epsilon=epsilon, n_references=count,
-        sources=sources, targets=targets, window=window, memory_limit=memory_limit,
+        model.graph,
+        method=method,
+        task=list(task) if several else task,  # type: ignore[arg-type]
+        contribution=contribution,
+        maxpool=maxpool,
+        epsilon=epsilon,
+        n_references=count,
+        sources=sources,
+        targets=targets,
+        window=window,
+        memory_limit=memory_limit,
         threads=threads,
     )
     settings = {
-        "method": method, "references": references if isinstance(references, str) else "array",
-        "n_references": n_references, "gc": gc, "random_state": random_state,
-        "tasks": [model.task_names[t] for t in plan.tasks], "contribution": contribution,
-        "maxpool": maxpool, "epsilon": epsilon, "window": window, "backend": backend,
+        "method": method,
+        "references": references if isinstance(references, str) else array_name(references),
+        "n_references": n_references,
+        "gc": gc,
+        "random_state": random_state,
+        "tasks": [model.task_names[t] for t in plan.tasks],
+        "contribution": contribution,
+        "maxpool": maxpool,
+        "epsilon": epsilon,
+        "window": window,
+        "backend": backend,
         "target": model.target,
     }
-    return Request(model, x, labels, plan, make_backend(backend, plan), several, settings,
-                   references)
+    return Request(
+        model, x, labels, plan, make_backend(backend, plan), several, settings, references
+    )
+
+
+def array_name(references: np.ndarray) -> str:
+    """A name for the caller's own references, told by what they hold.
+
+    With references for each sequence the content differs from a null's by nature: only the number
+    is named.
+    """
+    if references.ndim == 4:
+        return "array, own for each sequence"
+    content = np.ascontiguousarray(references, np.float32).tobytes()
+    return "array " + hashlib.sha256(content).hexdigest()[:16]
 
 
 def warn_delta(error: float | None) -> None:
@@ -134,4 +167,6 @@ def warn_delta(error: float | None) -> None:
         warnings.warn(
             f"summation-to-delta is off by {error:.2g} of the sum of |C| (bound {DELTA_BOUND:g}): "
             "inputs of a pool that differ by less than epsilon from the reference can lose their "
-            "share; a smaller epsilon= may help", stacklevel=3)
+            "share; a smaller epsilon= may help",
+            stacklevel=3,
+        )

@@ -47,7 +47,8 @@ class Room:
         if self.group is None and bytes_needed > limit:
             raise SettingsError(
                 f"the maps would take {bytes_needed / 1e9:.1f} GB but memory allows "
-                f"{limit / 1e9:.1f} GB; use window=, fewer sources or targets, or out=")
+                f"{limit / 1e9:.1f} GB; use window=, fewer sources or targets, or out="
+            )
 
     def array(self, name: str, shape: tuple[int, ...], axis: int, dtype: Any) -> Any:
         """An array of zeros; on disk each entry along ``axis``, a sequence, is one chunk."""

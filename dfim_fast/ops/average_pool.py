@@ -76,7 +76,7 @@ def read_average_pool(node: Node) -> Tensor:
     window, along = pool_window(node, t)
     if window is None:
         return t
-    index, inside = window.indices(t.shape[0])
+    _, inside = window.indices(t.shape[0])
     if node.attr("count_include_pad", 0):
         # positions that ceil_mode added beyond the declared padding never count
         pads = node.attr("pads", [0, 0])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -79,7 +79,8 @@ class Operator:
 
     def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
         """Cone rule, backward: input rows (S, L) whose gradient reads a changed output row."""
-        return [mask if n == mask.shape[1] else mask.any(1, keepdims=True) for n in lengths]
+        folded = np.asarray(mask.any(1, keepdims=True))
+        return [mask if n == mask.shape[1] else folded for n in lengths]
 
     def multiply_adds(self, *inputs: Shape) -> int:
         """Counted multiply-adds of one forward pass of one sequence (backward costs the same)."""
@@ -87,7 +88,7 @@ class Operator:
 
     def astype(self, dtype: type) -> Self:
         """The same operator with its constants in another precision."""
-        changed = {
+        changed: dict[str, Any] = {
             f.name: v.astype(dtype)
             for f in dataclasses.fields(self)
             if isinstance(v := getattr(self, f.name), np.ndarray) and v.dtype.kind == "f"

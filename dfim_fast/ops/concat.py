@@ -61,14 +61,16 @@ def read_concat(node: Node) -> Tensor:
     letters = {t.axes[axis] for t in tensors if t.size(t.axes[axis]) > 1}
     if len(letters) > 1:
         raise Unsupported("joins positions to channels")
-    elsewhere = {f for t in tensors for i, a in enumerate(t.axes) if i != axis for f in a
-                 if t.size(f) > 1}
+    elsewhere = {
+        f for t in tensors for i, a in enumerate(t.axes) if i != axis for f in a if t.size(f) > 1
+    }
     factor = letters.pop() if letters else ("C" if "C" not in elsewhere else "L")
     if factor not in ("L", "C"):
         raise Unsupported(f"joins along axis {axis} of {first.describe()}")
     which = 0 if factor == "L" else 1
     if len({t.shape[1 - which] for t in tensors}) > 1:
         raise Unsupported("joins tensors of " + ", ".join(t.describe() for t in tensors))
-    axes = tuple(factor if i == axis else ("" if a == factor else a)
-                 for i, a in enumerate(first.axes))
+    axes = tuple(
+        factor if i == axis else ("" if a == factor else a) for i, a in enumerate(first.axes)
+    )
     return node.add(Concat(1 + which), *tensors, axes=axes)

@@ -76,7 +76,11 @@ class Conv(Operator):
     def describe(self) -> str:
         w = self.window
         text = f"Conv {self.weight.shape[2]} x {w.kernel}"
-        for name, value in (("stride", w.stride), ("dilation", w.dilation), ("groups", self.groups)):
+        for name, value in (
+            ("stride", w.stride),
+            ("dilation", w.dilation),
+            ("groups", self.groups),
+        ):
             text += f" {name} {value}" if value != 1 else ""
         return text
 
@@ -98,13 +102,18 @@ def read_conv(node: Node) -> Tensor:
     pads = node.attr("pads", [0] * 2 * rank)
     channel, spatial = t.axes[1], t.axes[2:]
     if sorted("".join(a for i, a in enumerate(t.axes) if t.dims[i] > 1 and "N" not in a)) not in (
-        ["C"], ["L"], ["C", "L"], [],
+        ["C"],
+        ["L"],
+        ["C", "L"],
+        [],
     ) or any(len(a) > 1 and t.size(a) > 1 and min(t.shape) > 1 for a in t.axes):
         raise Unsupported(f"its input {t.describe()} has positions and channels on one axis")
     # with a single position any axis of size one may be it; one that is called L comes first
     along = min(
         (i for i, a in enumerate(spatial) if "C" not in a or t.size(a) == 1),
-        key=lambda i: (t.size(spatial[i]) == 1, "L" not in spatial[i]), default=None)
+        key=lambda i: (t.size(spatial[i]) == 1, "L" not in spatial[i]),
+        default=None,
+    )
     if along is None or ("L" in channel and t.size(channel) > 1):
         raise Unsupported(
             f"its channel axis holds positions {t.describe()}; transpose the input to (N, C, L)"
@@ -116,8 +125,12 @@ def read_conv(node: Node) -> Tensor:
         padded = pads[across] + pads[across + 2] if auto_pad == "NOTSET" else 0
         if "C" in spatial[across] and height > 1:
             # the one-hot rows are the image's height: they are the channels of a 1-D convolution
-            if weight.shape[1] != 1 or groups != 1 or kernel_height != height or padded or (
-                auto_pad.startswith("SAME") and height > 1
+            if (
+                weight.shape[1] != 1
+                or groups != 1
+                or kernel_height != height
+                or padded
+                or (auto_pad.startswith("SAME") and height > 1)
             ):
                 raise Unsupported(
                     f"a 2-D kernel of height {kernel_height} on {t.describe()}; the height must be "
@@ -134,27 +147,44 @@ def read_conv(node: Node) -> Tensor:
             f"group={groups} with a kernel of shape {weight.shape} does not fit {channels} channels"
         )
     window = Window.read(
-        t.shape[0], weight.shape[2], int(strides[along]), int(dilations[along]),
-        (int(pads[along]), int(pads[along + rank])), auto_pad,
+        t.shape[0],
+        weight.shape[2],
+        int(strides[along]),
+        int(dilations[along]),
+        (int(pads[along]), int(pads[along + rank])),
+        auto_pad,
     )
     bias = node.constant(2, "the bias", np.zeros(weight.shape[0]))
-    op = Conv(np.ascontiguousarray(weight.transpose(2, 1, 0)), np.asarray(bias, np.float64),
-              window, groups)
+    op = Conv(
+        np.ascontiguousarray(weight.transpose(2, 1, 0)),
+        np.asarray(bias, np.float64),
+        window,
+        groups,
+    )
     axes = ["N", "C", *("" for _ in spatial)]
     axes[2 + along] = "L"
     return node.add(op, t, axes=tuple(axes))
 
 
 def _row_on_data(
-    kernel: int, height: int, pads: list[int], across: int, strides: list[int],
-    dilations: list[int], auto_pad: str,
+    kernel: int,
+    height: int,
+    pads: list[int],
+    across: int,
+    strides: list[int],
+    dilations: list[int],
+    auto_pad: str,
 ) -> int:
     """The row of a 2-D kernel that meets the data of an axis of size one."""
     if height != 1:
         raise Unsupported(f"a 2-D convolution over an axis of {height} that is not the channels")
     window = Window.read(
-        1, kernel, int(strides[across]), int(dilations[across]),
-        (int(pads[across]), int(pads[across + 2])), auto_pad,
+        1,
+        kernel,
+        int(strides[across]),
+        int(dilations[across]),
+        (int(pads[across]), int(pads[across + 2])),
+        auto_pad,
     )
     if window.out_length != 1:
         raise Unsupported("padding makes its height larger than 1")

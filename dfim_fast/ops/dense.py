@@ -42,7 +42,7 @@ class Dense(Operator):
         return [(g[:, 0] @ self.weight.T).reshape(len(g), *xs[0].shape[1:])]
 
     def spread(self, masks: Sequence[Array]) -> Array:
-        return masks[0].any(1, keepdims=True)
+        return np.asarray(masks[0].any(1, keepdims=True))
 
     def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
         return [mask.repeat(lengths[0], 1)]

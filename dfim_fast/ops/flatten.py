@@ -41,7 +41,7 @@ class Flatten(Operator):
         return [g.reshape(len(g), channels, rows).transpose(0, 2, 1)]
 
     def spread(self, masks: Sequence[Array]) -> Array:
-        return masks[0].any(1, keepdims=True)
+        return np.asarray(masks[0].any(1, keepdims=True))
 
     def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
         return [mask.repeat(lengths[0], 1)]

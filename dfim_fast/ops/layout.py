@@ -153,9 +153,7 @@ def align_constant(t: Tensor, value: Array) -> tuple[Array, Axes]:
             split += [sizes[f] for f in factors]
         elif t.size(factors) == 1:
             # the tensor is repeated along this axis, which becomes channels, or else positions
-            free = factors.replace("N", "") or next(
-                (f for f in "CL" if f not in held), ""
-            )
+            free = factors.replace("N", "") or next((f for f in "CL" if f not in held), "")
             if not free:
                 raise Unsupported(f"a constant of shape {value.shape} does not fit {t.describe()}")
             held.add(free)

@@ -32,8 +32,13 @@ class Node:
     """
 
     def __init__(
-        self, builder: Builder, name: str, op_type: str, inputs: list[Value],
-        attributes: dict[str, Any], opset: int,
+        self,
+        builder: Builder,
+        name: str,
+        op_type: str,
+        inputs: list[Value],
+        attributes: dict[str, Any],
+        opset: int,
     ) -> None:
         self.builder, self.name, self.op_type = builder, name, op_type
         self.inputs, self.attributes, self.opset = inputs, attributes, opset

@@ -33,8 +33,13 @@ def pool_window(node: Node, t: Tensor) -> tuple[Window | None, int]:
             )
     over_positions(t, 2 + along)
     window = Window.read(
-        t.shape[0], int(kernel[along]), int(strides[along]), int(dilations[along]),
-        (int(pads[along]), int(pads[along + rank])), auto_pad, ceil_mode,
+        t.shape[0],
+        int(kernel[along]),
+        int(strides[along]),
+        int(dilations[along]),
+        (int(pads[along]), int(pads[along + rank])),
+        auto_pad,
+        ceil_mode,
     )
     idle = window.kernel == 1 and window.stride == 1 and window.out_length == t.shape[0]
     return (None if idle else window), 2 + along

@@ -46,9 +46,7 @@ def read_reduce(node: Node) -> Tensor:
             weight = np.full((1, channels, 1), 1.0 / channels if mean else 1.0)
             t = node.add(Conv(weight, np.zeros(1), Window(1, 1, 1, 0, t.shape[0])), t)
     keep = bool(node.attr("keepdims", 1))
-    kept = [
-        "" if i in gone else a for i, a in enumerate(full.axes) if keep or i not in gone
-    ]
+    kept = ["" if i in gone else a for i, a in enumerate(full.axes) if keep or i not in gone]
     return t.with_axes(tuple(kept))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Take(Operator):
 
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
         dx = np.zeros((len(g), *xs[0].shape[1:]), g.dtype)
-        where = (slice(None), self.index) if self.axis == 1 else (slice(None), slice(None), self.index)
+        where: Any = (slice(None),) * self.axis + (self.index,)
         if len(np.unique(self.index)) == len(self.index):
             dx[where] = g
         else:

@@ -31,8 +31,14 @@ class Window:
 
     @classmethod
     def read(
-        cls, length: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int],
-        auto_pad: str = "NOTSET", ceil_mode: bool = False,
+        cls,
+        length: int,
+        kernel: int,
+        stride: int,
+        dilation: int,
+        pads: tuple[int, int],
+        auto_pad: str = "NOTSET",
+        ceil_mode: bool = False,
     ) -> Window:
         """Resolve ONNX's pads, auto_pad and ceil_mode for an input of ``length`` positions."""
         span = (kernel - 1) * dilation + 1

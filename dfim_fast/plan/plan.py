@@ -64,14 +64,17 @@ class Plan:
 
     @property
     def groups(self) -> int:
-        """Groups of references whose spread gives the standard error; reference r is in r % groups."""
+        """Groups of references, whose spread is the standard error; r is in group r % groups."""
         return min(self.n_references, 5)
 
     @property
     def additive(self) -> bool:
         """Whether contributions sum to the difference from the reference (summation-to-delta)."""
         return (self.method, self.contribution, self.rule.maxpool) == (
-            "deeplift", "projected", "shap")
+            "deeplift",
+            "projected",
+            "shap",
+        )
 
     def explain(self) -> str:
         """The plan in words: layers, counted work, memory."""

@@ -44,7 +44,9 @@ def positions(name: str, wanted: Sequence[int] | np.ndarray | None, length: int)
         return np.arange(length)
     found = np.atleast_1d(np.asarray(wanted))
     if found.size == 0 or found.ndim != 1 or found.dtype.kind not in "iu":
-        raise SettingsError(f"{name} must be a list of at least one whole position, 0 to {length - 1}")
+        raise SettingsError(
+            f"{name} must be a list of at least one whole position, 0 to {length - 1}"
+        )
     outside = found[(found < 0) | (found >= length)]
     if outside.size:
         raise SettingsError(
@@ -138,8 +140,18 @@ def make_plan(
     forward = work * mutants * max(n_references, 1)
     planned = work * mutants + backward + work * n_references
     return Plan(
-        graph=graph, tasks=tasks, method=method, contribution=contribution,
-        rule=Rule(epsilon, maxpool), n_references=n_references, sources=where, targets=table,
-        reach=reachable, tile=tile, threads=n_threads, memory_limit=budget, workspace=workspace,
+        graph=graph,
+        tasks=tasks,
+        method=method,
+        contribution=contribution,
+        rule=Rule(epsilon, maxpool),
+        n_references=n_references,
+        sources=where,
+        targets=table,
+        reach=reachable,
+        tile=tile,
+        threads=n_threads,
+        memory_limit=budget,
+        workspace=workspace,
         cost=Cost(mutants, forward, backward, planned),
     )

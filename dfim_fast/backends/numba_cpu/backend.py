@@ -32,8 +32,9 @@ class NumbaBackend(Backend):
         super().__init__(plan)
         self.passes = Passes(plan.graph.astype(np.float32), plan.tasks, OVERRIDES)
         nodes = (plan.graph.nodes[i].shape for i in self.passes.nodes)
-        reason = ConeEngine.unsupported(plan, self.passes)
-        self.cones = None if reason else ConeEngine(plan, self.passes)
+        self.cones = (
+            None if ConeEngine.unsupported(plan, self.passes) else ConeEngine(plan, self.passes)
+        )
         self.pass_bytes = 4 * sum(rows * channels for rows, channels in nodes)
 
     def _in_threads(self, work: list, call) -> list:
@@ -58,17 +59,20 @@ class NumbaBackend(Backend):
         """Contributions (G, K, B, L) of a tile."""
         plan, passes, x = self.plan, self.passes, acts[0]
         if not references.count:
-            return np.stack([
-                contributions(plan.method, plan.contribution, passes.gradient(t, acts), x, None)
-                for t in passes.tasks
-            ])[None]
+            return np.stack(
+                [
+                    contributions(plan.method, plan.contribution, passes.gradient(t, acts), x, None)
+                    for t in passes.tasks
+                ]
+            )[None]
         total = np.zeros((plan.groups, len(passes.tasks), *x.shape[:2]), np.float32)
         for i in range(references.count):
             reference = references.acts(i)
             for k, task in enumerate(passes.tasks):
                 m = passes.multipliers(task, acts, reference, plan.rule)
                 total[i % plan.groups, k] += contributions(
-                    plan.method, plan.contribution, m, x, reference[0])
+                    plan.method, plan.contribution, m, x, reference[0]
+                )
         sizes = np.bincount(np.arange(references.count) % plan.groups).astype(np.float32)
         return total / sizes[:, None, None, None]
 
@@ -82,14 +86,16 @@ class NumbaBackend(Backend):
         mutants = single_nucleotide(encode(one[None])[0], plan.sources)
         weights = group_weights(plan).astype(np.float32)
         with threadpool_limits(1):
-            references = References(passes, own, plan.memory_limit - plan.workspace, self.pass_bytes)
+            references = References(
+                passes, own, plan.memory_limit - plan.workspace, self.pass_bytes
+            )
             acts = passes.forward(padded(rows[None], tile))
             original = self.importance(acts, references)[:, :, 0]
             predictions = passes.scores(acts)[:, 0]
         builder = MapBuilder(plan, mutants, original, predictions)
 
         if self.cones is not None:
-            errors = self._by_cones(builder, rows, mutants, acts, references)
+            errors = self._by_cones(self.cones, builder, rows, mutants, acts, references)
             if errors is not None:
                 return self._finished(builder, errors, original, predictions, references)
 
@@ -98,15 +104,21 @@ class NumbaBackend(Backend):
             acts = passes.forward(padded(part.apply(rows), tile))
             scores = passes.scores(acts)[:, : len(part)]
             importance = self.importance(acts, references)[:, :, : len(part)]
-            builder.add(np.arange(first, first + len(part)),
-                        original[:, :, None] - importance, scores)
+            builder.add(
+                np.arange(first, first + len(part)), original[:, :, None] - importance, scores
+            )
             return self._delta(np.tensordot(weights, importance, 1), scores, references)
 
         errors = self._in_threads(list(range(0, len(mutants), tile)), run)
         return self._finished(builder, errors, original, predictions, references)
 
     def _by_cones(
-        self, builder: MapBuilder, rows: np.ndarray, mutants: Mutants, acts: Acts,
+        self,
+        cones: ConeEngine,
+        builder: MapBuilder,
+        rows: np.ndarray,
+        mutants: Mutants,
+        acts: Acts,
         references: References,
     ) -> list[float] | None:
         """Fill the map from dense cones; None where the head's basis would be too large."""
@@ -121,17 +133,24 @@ class NumbaBackend(Backend):
 
         one = {i: a[:1] for i, a in acts.items()}
         against = [references.acts(i) for i in range(references.count)]
-        done = self.cones.run(rows, mutants, one, against, self._in_threads, deliver)
+        done = cones.run(rows, mutants, one, against, self._in_threads, deliver)
         return errors if done else None
 
     def _finished(
-        self, builder: MapBuilder, errors: list[float], original: np.ndarray,
-        predictions: np.ndarray, references: References,
+        self,
+        builder: MapBuilder,
+        errors: list[float],
+        original: np.ndarray,
+        predictions: np.ndarray,
+        references: References,
     ) -> SequenceMap:
         """The map, with what holds for the sequence as a whole."""
         weights = group_weights(self.plan).astype(np.float32)
-        errors.append(self._delta(
-            np.tensordot(weights, original, 1)[:, None], predictions[:, None], references))
+        errors.append(
+            self._delta(
+                np.tensordot(weights, original, 1)[:, None], predictions[:, None], references
+            )
+        )
         builder.map.reference_predictions = references.mean_score
         builder.map.delta_error = max(errors) if self.plan.additive else None
         return builder.map
@@ -148,14 +167,22 @@ class NumbaBackend(Backend):
         for n, one in enumerate(x):
             rows = np.ascontiguousarray(one.T, np.float32)[None]
             with threadpool_limits(1):
-                own = References(passes, None if references is None else references[n],
-                                 plan.memory_limit - plan.workspace, self.pass_bytes)
+                own = References(
+                    passes,
+                    None if references is None else references[n],
+                    plan.memory_limit - plan.workspace,
+                    self.pass_bytes,
+                )
                 acts = passes.forward(padded(rows, plan.tile))
                 plain = np.tensordot(
-                    group_weights(plan).astype(np.float32), self.importance(acts, own)[:, :, 0], 1)
+                    group_weights(plan).astype(np.float32), self.importance(acts, own)[:, :, 0], 1
+                )
                 error = self._delta(plain[:, None], passes.scores(acts)[:, :1], own)
-                values = (self._hypothetical(acts, own) if hypothetical_bases
-                          else plain[:, :, None] * rows)
+                values = (
+                    self._hypothetical(acts, own)
+                    if hypothetical_bases
+                    else plain[:, :, None] * rows
+                )
             yield values, error if plan.additive else None
 
     def _hypothetical(self, acts: Acts, references: References) -> np.ndarray:
@@ -166,8 +193,11 @@ class NumbaBackend(Backend):
         for i in range(count):
             against = references.acts(i) if references.count else None
             for k, task in enumerate(passes.tasks):
-                m = (passes.gradient(task, acts) if against is None
-                     else passes.multipliers(task, acts, against, plan.rule))
+                m = (
+                    passes.gradient(task, acts)
+                    if against is None
+                    else passes.multipliers(task, acts, against, plan.rule)
+                )
                 r = None if against is None else against[0]
                 values[k] += hypothetical(plan.method, plan.contribution, m, r)[0] / count
         return values
@@ -199,10 +229,11 @@ class References:
                 scores.append(passes.scores(acts)[:, 0])
                 if (i + 1) * each <= budget:
                     self.kept.append(acts)
-            self.mean_score = np.mean(scores, axis=0, dtype=np.float64).astype(np.float32)
+            self.mean_score = np.asarray(np.mean(scores, axis=0, dtype=np.float64), np.float32)
 
     def acts(self, i: int) -> Acts:
         """Activations of reference i."""
+        assert self.x is not None
         return self.kept[i] if i < len(self.kept) else self.passes.forward(self.x[i : i + 1])
 
 

@@ -26,13 +26,23 @@ def _convolve(x, data, inner, columns, most, panel_bytes, dilation, stride, chan
         source = x.ctypes.data + 4 * m * length * width
         target = out.ctypes.data + 4 * m * rows * outputs
         if dilation == 1:
-            _multiply(source, 4 * stride * width, data, inner, columns, most, target, 4 * outputs,
-                      rows, 0)
+            _multiply(
+                source, 4 * stride * width, data, inner, columns, most, target, 4 * outputs, rows, 0
+            )
         else:
             for j in range(taps):
-                _multiply(source + 4 * j * dilation * width, 4 * stride * width,
-                          data + j * panel_bytes, channels, columns, most, target, 4 * outputs,
-                          rows, 1 if j else 0)
+                _multiply(
+                    source + 4 * j * dilation * width,
+                    4 * stride * width,
+                    data + j * panel_bytes,
+                    channels,
+                    columns,
+                    most,
+                    target,
+                    4 * outputs,
+                    rows,
+                    1 if j else 0,
+                )
 
 
 def convolve(x: Array, weight: Packed, dilation: int, stride: int, rows: int) -> Array:
@@ -54,8 +64,18 @@ def convolve(x: Array, weight: Packed, dilation: int, stride: int, rows: int) ->
     out = np.empty((len(x), rows, weight.columns), np.float32)
     channels = x.shape[2]
     taps = weight.inner // channels
-    _convolve(x, weight.data.ctypes.data, weight.inner, weight.columns, weight.most,
-              weight.data.nbytes // taps, dilation, stride, channels, out)
+    _convolve(
+        x,
+        weight.data.ctypes.data,
+        weight.inner,
+        weight.columns,
+        weight.most,
+        weight.data.nbytes // taps,
+        dilation,
+        stride,
+        channels,
+        out,
+    )
     return out
 
 

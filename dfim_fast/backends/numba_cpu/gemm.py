@@ -59,16 +59,22 @@ def _block(rows: int, vectors: int) -> Any:
             fma = declared(f"llvm.fma.v{LANES}f32", ir.FunctionType(_VECTOR, [_VECTOR] * 3))
             load = declared(
                 f"llvm.masked.load.v{LANES}f32.p0v{LANES}f32",
-                ir.FunctionType(_VECTOR, [pointer, i32, _MASK, _VECTOR]))
+                ir.FunctionType(_VECTOR, [pointer, i32, _MASK, _VECTOR]),
+            )
             store = declared(
                 f"llvm.masked.store.v{LANES}f32.p0v{LANES}f32",
-                ir.FunctionType(ir.VoidType(), [_VECTOR, pointer, i32, _MASK]))
+                ir.FunctionType(ir.VoidType(), [_VECTOR, pointer, i32, _MASK]),
+            )
 
             def splat(x: Any, kind: Any) -> Any:
-                one = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(i32, 0))
+                one = builder.insert_element(
+                    ir.Constant(kind, ir.Undefined), x, ir.Constant(i32, 0)
+                )
                 return builder.shuffle_vector(
-                    one, ir.Constant(kind, ir.Undefined),
-                    ir.Constant(ir.VectorType(i32, LANES), [0] * LANES))
+                    one,
+                    ir.Constant(kind, ir.Undefined),
+                    ir.Constant(ir.VectorType(i32, LANES), [0] * LANES),
+                )
 
             def at(base: Any, offset: Any, kind: Any) -> Any:
                 return builder.inttoptr(builder.add(base, offset), kind)
@@ -76,8 +82,9 @@ def _block(rows: int, vectors: int) -> Any:
             masks, places = [], []
             for v in range(vectors):
                 left = builder.sub(columns, ir.Constant(_I64, v * LANES))
-                masks.append(builder.icmp_signed(
-                    "<", lanes, splat(left, ir.VectorType(_I64, LANES))))
+                masks.append(
+                    builder.icmp_signed("<", lanes, splat(left, ir.VectorType(_I64, LANES)))
+                )
             align = ir.Constant(i32, 4)
             start = [zero] * (rows * vectors)
             for r in range(rows):
@@ -107,8 +114,10 @@ def _block(rows: int, vectors: int) -> Any:
             for r in range(rows):
                 where = at(column, builder.mul(lda, ir.Constant(_I64, r)), _F32.as_pointer())
                 left = splat(builder.load(where, align=4), _VECTOR)
-                new += [builder.call(fma, [left, right[v], sums[r * vectors + v]])
-                        for v in range(vectors)]
+                new += [
+                    builder.call(fma, [left, right[v], sums[r * vectors + v]])
+                    for v in range(vectors)
+                ]
             after = builder.add(k, ir.Constant(_I64, 1))
             k.add_incoming(after, loop)
             for phi, value in zip(sums, new, strict=True):
@@ -134,7 +143,9 @@ def _block(rows: int, vectors: int) -> Any:
 
 
 # rows a block holds for 1, 2, 3, 4 vectors: as many accumulators as fit the register file
-_1, _2, _3, _4 = (_block(n, v) for v, n in enumerate((12, 12, 8, 6) if _wide() else (6, 3, 2, 1), 1))
+_1, _2, _3, _4 = (
+    _block(n, v) for v, n in enumerate((12, 12, 8, 6) if _wide() else (6, 3, 2, 1), 1)
+)
 _ROWS = (0, 12, 12, 8, 6) if _wide() else (0, 6, 3, 2, 1)
 _one1, _one2, _one3, _one4 = (_block(1, v) for v in (1, 2, 3, 4))
 MOST = 4 if _wide() else 1  # vectors in a panel
@@ -179,8 +190,18 @@ def _multiply(a, lda, panels, inner, columns, most, c, ldc, rows, add):
         v = min(most, (left + LANES - 1) // LANES)
         for begin in range(0, inner, CHAIN):
             count = min(CHAIN, inner - begin)
-            _panel(a + 4 * begin, lda, at + 4 * LANES * v * begin, count, left, v, c + 4 * first,
-                   ldc, rows, 1 if begin else add)
+            _panel(
+                a + 4 * begin,
+                lda,
+                at + 4 * LANES * v * begin,
+                count,
+                left,
+                v,
+                c + 4 * first,
+                ldc,
+                rows,
+                1 if begin else add,
+            )
         at += 4 * LANES * v * inner
         first += LANES * v
 
@@ -241,8 +262,9 @@ def product(a: int, lda: int, b: Packed, c: int, ldc: int, rows: int, add: bool 
     rows : int
     add : bool
     """
-    _multiply(a, 4 * lda, b.data.ctypes.data, b.inner, b.columns, b.most, c, 4 * ldc, rows,
-              int(add))
+    _multiply(
+        a, 4 * lda, b.data.ctypes.data, b.inner, b.columns, b.most, c, 4 * ldc, rows, int(add)
+    )
 
 
 def multiply(a: np.ndarray, b: Packed) -> np.ndarray:

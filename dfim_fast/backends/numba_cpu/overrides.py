@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,8 +62,13 @@ def relu_rescale(
 ) -> list[Array]:
     m, x = np.ascontiguousarray(m), np.ascontiguousarray(xs[0])
     dx, batch = np.empty_like(x), len(x)
-    kernels.relu_rescale(m.reshape(batch, -1), x.reshape(batch, -1), rs[0].reshape(-1),
-                         np.float32(rule.epsilon), dx.reshape(batch, -1))
+    kernels.relu_rescale(
+        m.reshape(batch, -1),
+        x.reshape(batch, -1),
+        rs[0].reshape(-1),
+        np.float32(rule.epsilon),
+        dx.reshape(batch, -1),
+    )
     return [dx]
 
 
@@ -75,8 +81,16 @@ def pool_forward(op: MaxPool, xs: Sequence[Array]) -> Array:
 
 def pool_gradient(op: MaxPool, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
     w, dx = op.window, np.zeros_like(xs[0])
-    kernels.pool_send(np.ascontiguousarray(g), np.ascontiguousarray(xs[0]), y, w.kernel, w.stride,
-                      w.dilation, w.pad, dx)
+    kernels.pool_send(
+        np.ascontiguousarray(g),
+        np.ascontiguousarray(xs[0]),
+        y,
+        w.kernel,
+        w.stride,
+        w.dilation,
+        w.pad,
+        dx,
+    )
     return [dx]
 
 
@@ -88,13 +102,23 @@ def pool_rescale(
     w, x = op.window, np.ascontiguousarray(xs[0])
     dx, arriving = np.empty_like(x), np.empty((2, *x.shape[1:]), np.float32)
     kernels.pool_share(
-        np.ascontiguousarray(m), x, np.ascontiguousarray(rs[0][0]), y, yr[0], w.kernel, w.stride,
-        w.dilation, w.pad, np.float32(rule.epsilon), arriving, dx,
+        np.ascontiguousarray(m),
+        x,
+        np.ascontiguousarray(rs[0][0]),
+        y,
+        yr[0],
+        w.kernel,
+        w.stride,
+        w.dilation,
+        w.pad,
+        np.float32(rule.epsilon),
+        arriving,
+        dx,
     )
     return [dx]
 
 
-OVERRIDES = {
+OVERRIDES: dict[tuple[type, str], Callable[..., Any]] = {
     (Conv, "forward"): conv_forward,
     (Conv, "gradient"): conv_gradient,
     (Dense, "forward"): dense_forward,

@@ -58,8 +58,13 @@ class Backward:
         self.graph, self.trunk, self.rule = graph, trunk, rule
 
     def run(
-        self, acts: Acts, reference: Acts | None, changes: dict[int, Piece], basis: Basis,
-        rows: slice, windows: Windows,
+        self,
+        acts: Acts,
+        reference: Acts | None,
+        changes: dict[int, Piece],
+        basis: Basis,
+        rows: slice,
+        windows: Windows,
     ) -> Piece:
         """The near part at the input.
 
@@ -97,8 +102,14 @@ class Backward:
         return moved(Piece(np.full(len(start), low), mixed), start, width)
 
     def step(
-        self, i: int, acts: Acts, reference: Acts | None, changes: dict[int, Piece], basis: Basis,
-        rows: slice, near: dict[int, Piece],
+        self,
+        i: int,
+        acts: Acts,
+        reference: Acts | None,
+        changes: dict[int, Piece],
+        basis: Basis,
+        rows: slice,
+        near: dict[int, Piece],
     ) -> None:
         """Carry the near part at node i down to its inputs."""
         node, above = self.graph.nodes[i], near[i]
@@ -114,17 +125,22 @@ class Backward:
             u = self.original(i, basis, rows, start, width)
             j = node.inputs[0]
             self.elementwise(
-                op, acts[j], None if reference is None else reference[j], start,
-                values(acts[j][0], changes[j], start, width), moved(above, start, width), u,
-                target.data)
+                op,
+                acts[j],
+                None if reference is None else reference[j],
+                start,
+                values(acts[j][0], changes[j], start, width),
+                moved(above, start, width),
+                u,
+                target.data,
+            )
         elif isinstance(op, MaxPool):
             self.max_pool(i, op, acts, reference, changes, basis, rows, above, target)
         elif isinstance(op, AveragePool):
             w = op.window
             g = above.data * rows_of(op.factor, above.start, above.width)
             for k in range(w.kernel):
-                kernels.place(g, above.start, target.data,
-                              start + w.pad - k * w.dilation, w.stride)
+                kernels.place(g, above.start, target.data, start + w.pad - k * w.dilation, w.stride)
         elif isinstance(op, Affine):
             target.data += moved(above, start, width) * op.scale
         elif isinstance(op, Add):
@@ -150,8 +166,15 @@ class Backward:
                     target.data[:, :, k] += g[:, :, c]
 
     def elementwise(
-        self, op: Elementwise, x: Array, r: Array | None, start: Array, new_x: Array, dv: Array,
-        u: Array, out: Array,
+        self,
+        op: Elementwise,
+        x: Array,
+        r: Array | None,
+        start: Array,
+        new_x: Array,
+        dv: Array,
+        u: Array,
+        out: Array,
     ) -> None:
         """out += s' dv + (s' - s) u on a window; new_x: the mutants' values there."""
         epsilon = self.rule.epsilon
@@ -159,8 +182,7 @@ class Backward:
             if r is None:
                 kernels.relu_near(x[0], start, new_x, dv, u, out)
             else:
-                kernels.relu_near_rescale(
-                    x[0], r[0], start, new_x, dv, u, np.float32(epsilon), out)
+                kernels.relu_near_rescale(x[0], r[0], start, new_x, dv, u, np.float32(epsilon), out)
             return
         old_x = rows_of(x[0], start, new_x.shape[1])
         if r is None:
@@ -172,15 +194,24 @@ class Backward:
         out += new * dv + np.where(new_x == old_x, np.float32(0), new - old) * u
 
     def max_pool(
-        self, i: int, op: MaxPool, acts: Acts, reference: Acts | None, changes: dict[int, Piece],
-        basis: Basis, rows: slice, above: Piece, target: Piece,
+        self,
+        i: int,
+        op: MaxPool,
+        acts: Acts,
+        reference: Acts | None,
+        changes: dict[int, Piece],
+        basis: Basis,
+        rows: slice,
+        above: Piece,
+        target: Piece,
     ) -> None:
         """Below a max pool: all windows that hold a change or receive a difference."""
         j, w = self.graph.nodes[i].inputs[0], op.window
         changed = changes[i]
         start = np.minimum(above.start, changed.start)
-        width = int((np.maximum(above.start + above.width, changed.start + changed.width)
-                     - start).max())
+        width = int(
+            (np.maximum(above.start + above.width, changed.start + changed.width) - start).max()
+        )
         start = np.clip(np.minimum(start, w.out_length - width), 0, None)
         first, count = input_rows(w, start, width)
         dv = moved(above, start, width)
@@ -194,8 +225,7 @@ class Backward:
             against = rows_of(reference[j][0], first, count, -np.inf)
             epsilon = np.float32(self.rule.epsilon)
             lost = np.zeros_like(out)
-            kernels.pool_shares(new, against, w.kernel, w.stride, w.dilation, u + dv, epsilon,
-                                out)
+            kernels.pool_shares(new, against, w.kernel, w.stride, w.dilation, u + dv, epsilon, out)
             kernels.pool_shares(old, against, w.kernel, w.stride, w.dilation, u, epsilon, lost)
             out -= lost
         kernels.place(out, first, target.data, target.start, 1)

@@ -46,13 +46,14 @@ class ConeEngine:
         division = split(plan.graph, passes.nodes, {t.node for t in passes.tasks})
         assert isinstance(division, Split)
         self.plan, self.passes, self.split = plan, passes, division
-        self.changed, self.differing = hulls(
-            plan.graph, passes.nodes, division.trunk, plan.sources)
+        self.changed, self.differing = hulls(plan.graph, passes.nodes, division.trunk, plan.sources)
         self.forward = Forward(passes.graph, division.trunk)
         self.backward = Backward(passes.graph, division.trunk, plan.rule)
         self.curved = tuple(
-            i for i in division.trunk
-            if isinstance(passes.graph.nodes[i].op, (Elementwise, MaxPool)))
+            i
+            for i in division.trunk
+            if isinstance(passes.graph.nodes[i].op, (Elementwise, MaxPool))
+        )
         self.linear_head = all(passes.graph.nodes[i].op.linear for i in division.head)
 
     @classmethod
@@ -68,18 +69,31 @@ class ConeEngine:
         for first in range(0, len(order), size):
             index = order[first : first + size]
             source = mutants.slot[index, 0]
-            part = Mutants(mutants.start[index], mutants.width[index], mutants.columns[index],
-                           mutants.slot[index])
+            part = Mutants(
+                mutants.start[index],
+                mutants.width[index],
+                mutants.columns[index],
+                mutants.slot[index],
+            )
             at = part.start[:, None] + np.arange(part.columns.shape[1])
             kept = np.arange(part.columns.shape[1]) >= part.width[:, None]
             change = np.where(kept[:, :, None], rows[np.minimum(at, len(rows) - 1)], part.columns)
-            made.append(Tile(
-                index, _windows(self.changed, source), _windows(self.differing, source),
-                Piece(part.start.astype(np.int64), change)))
+            made.append(
+                Tile(
+                    index,
+                    _windows(self.changed, source),
+                    _windows(self.differing, source),
+                    Piece(part.start.astype(np.int64), change),
+                )
+            )
         return made
 
     def run(
-        self, rows: np.ndarray, mutants: Mutants, acts: Acts, references: list[Acts],
+        self,
+        rows: np.ndarray,
+        mutants: Mutants,
+        acts: Acts,
+        references: list[Acts],
         in_threads: Callable[[list, Callable], list],
         deliver: Callable[[np.ndarray, np.ndarray, np.ndarray], None],
     ) -> bool:
@@ -94,9 +108,11 @@ class ConeEngine:
         tiles = self.tiles(rows, mutants, self.plan.tile)
         keep = KEEP_BYTES // max(1, len(tiles))
         heads = in_threads(tiles, lambda tile: self.to_head(tile, acts, keep))
-        merged = {
-            i: np.concatenate([h[i] for h in heads]) for i in self.split.head
-        } if heads and not self.linear_head else {}
+        merged = (
+            {i: np.concatenate([h[i] for h in heads]) for i in self.split.head}
+            if heads and not self.linear_head
+            else {}
+        )
         bounds = np.cumsum([0] + [len(t.index) for t in tiles])
         against: list[Acts | None] = list(references) if references else [None]
         bases: list[list[Basis]] = []
@@ -108,9 +124,13 @@ class ConeEngine:
                     return False
                 own.append(basis)
             bases.append(own)
-        inputs = [[self.spread(basis, task, acts, reference) for basis, task in
-                   zip(own, passes.tasks, strict=True)]
-                  for own, reference in zip(bases, against, strict=True)]
+        inputs = [
+            [
+                self.spread(basis, task, acts, reference)
+                for basis, task in zip(own, passes.tasks, strict=True)
+            ]
+            for own, reference in zip(bases, against, strict=True)
+        ]
 
         def near(k: int) -> None:
             tile = tiles[k]
@@ -142,8 +162,17 @@ class ConeEngine:
         self, task: Task, acts: Acts, merged: Acts, count: int, reference: Acts | None
     ) -> Basis | None:
         """The basis at the borders; None where the head has none that is small."""
-        found = head_basis(self.passes, self.split.head, self.split.borders, task, acts, merged,
-                           count, reference, self.plan.rule)
+        found = head_basis(
+            self.passes,
+            self.split.head,
+            self.split.borders,
+            task,
+            acts,
+            merged,
+            count,
+            reference,
+            self.plan.rule,
+        )
         if found is not None and found.coefficients.shape[1] > max(count // 2, 8):
             return None
         return found
@@ -177,8 +206,14 @@ class ConeEngine:
         return arriving.get(0, np.zeros((n, graph.length, 4), np.float32))
 
     def lost(
-        self, tile: Tile, part: slice, pieces: dict[int, Piece], acts: Acts,
-        against: list[Acts | None], bases: list[list[Basis]], inputs: list[list[np.ndarray]],
+        self,
+        tile: Tile,
+        part: slice,
+        pieces: dict[int, Piece],
+        acts: Acts,
+        against: list[Acts | None],
+        bases: list[list[Basis]],
+        inputs: list[list[np.ndarray]],
         rows: np.ndarray,
     ) -> np.ndarray:
         """C_X - C_X' (G, K, B, L) of a tile, per group of references."""
@@ -204,20 +239,30 @@ class ConeEngine:
                 near = self.backward.run(acts, reference, pieces, basis, part, tile.backward)
                 out = total[i % groups, k]
                 vectors = inputs[i][k]
-                plain = contributions(plan.method, plan.contribution, vectors, rows[None],
-                                      None if r is None else r[None])
+                plain = contributions(
+                    plan.method,
+                    plan.contribution,
+                    vectors,
+                    rows[None],
+                    None if r is None else r[None],
+                )
                 coefficients = basis.coefficients[part, : len(plain)]
                 if len(plain) > 1:
                     out -= coefficients[:, 1:] @ plain[1:]
                 own = contributions(
-                    plan.method, plan.contribution, near.data, edited,
-                    None if r is None else r[window])
+                    plan.method,
+                    plan.contribution,
+                    near.data,
+                    edited,
+                    None if r is None else r[window],
+                )
                 np.subtract.at(out, (owner, window), own)
                 # at the mutated positions the far part, too, reads the new bases
                 mixed = np.einsum("bn,nbwc->bwc", coefficients, vectors[:, at])
                 against_here = None if r is None else r[at]
-                before = contributions(plan.method, plan.contribution, mixed, mutant[owner, at],
-                                       against_here)
+                before = contributions(
+                    plan.method, plan.contribution, mixed, mutant[owner, at], against_here
+                )
                 after = contributions(plan.method, plan.contribution, mixed, columns, against_here)
                 np.subtract.at(out, (owner, at), np.where(inside, after - before, 0))
         if len(against) > 1:

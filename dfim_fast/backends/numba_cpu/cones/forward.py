@@ -131,6 +131,7 @@ class Forward:
             at = picked - pieces[j].start[:, None]
             inside = (at >= 0) & (at < pieces[j].width)
             own = np.take_along_axis(
-                pieces[j].data, np.clip(at, 0, pieces[j].width - 1)[:, :, None], axis=1)
+                pieces[j].data, np.clip(at, 0, pieces[j].width - 1)[:, :, None], axis=1
+            )
             return np.where(inside[:, :, None], own, acts[j][0][picked])
         return op.forward([read(start, width, 0.0, k) for k in range(len(node.inputs))])

@@ -88,8 +88,9 @@ def head_basis(
         node, g = graph.nodes[i], arriving.pop(i)
         xs = [acts[j] for j in node.inputs]
         if node.op.linear:
-            for j, d in zip(node.inputs, passes.rule(node.op, "gradient")(g, xs, acts[i]),
-                            strict=True):
+            for j, d in zip(
+                node.inputs, passes.rule(node.op, "gradient")(g, xs, acts[i]), strict=True
+            ):
                 add(j, d)
             continue
         if not isinstance(node.op, Elementwise):

@@ -76,22 +76,31 @@ def split(graph: Graph, nodes: tuple[int, ...], scored: set[int]) -> Split | str
     trunk = tuple(i for i in nodes if i not in head)
     for i in trunk:
         for value in vars(graph.nodes[i].op).values():
-            if isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[0] > 1 and (
-                isinstance(graph.nodes[i].op, (Affine, Elementwise))
+            if (
+                isinstance(value, np.ndarray)
+                and value.ndim == 2
+                and value.shape[0] > 1
+                and (isinstance(graph.nodes[i].op, (Affine, Elementwise)))
             ):
                 return f"node {graph.nodes[i].name!r} has constants for each position"
         shapes = [graph.nodes[j].shape[0] for j in graph.nodes[i].inputs]
         if isinstance(graph.nodes[i].op, Add) and len(set(shapes)) > 1:
             return f"node {graph.nodes[i].name!r} repeats one row over all positions"
-        if isinstance(graph.nodes[i].op, Affine) and graph.nodes[i].shape != graph.nodes[
-            graph.nodes[i].inputs[0]].shape:
+        if (
+            isinstance(graph.nodes[i].op, Affine)
+            and graph.nodes[i].shape != graph.nodes[graph.nodes[i].inputs[0]].shape
+        ):
             return f"node {graph.nodes[i].name!r} repeats its input"
     read = {j for i in head for j in graph.nodes[i].inputs} | scored
     return Split(trunk, tuple(head), tuple(i for i in trunk if i in read))
 
 
 def hulls(
-    graph: Graph, nodes: tuple[int, ...], trunk: tuple[int, ...], sources: np.ndarray, width: int = 1
+    graph: Graph,
+    nodes: tuple[int, ...],
+    trunk: tuple[int, ...],
+    sources: np.ndarray,
+    width: int = 1,
 ) -> tuple[dict[int, Hulls], dict[int, Hulls]]:
     """Changed rows I, and rows D whose gradient differs once the far part is taken out."""
     count = len(sources)
