@@ -2,15 +2,16 @@
 
 A mutation at s changes the rows I_v of every tensor v. The gradient (or multiplier) of v differs
 from the original's on the rows D_v: walking down from the task, D grows through each operator, and
-an operator that is not linear adds the rows whose activations changed. At the input D is all that
-FIS can be non-zero on. Masks are exact for strides, dilations, crops and reversed branches.
+an operator that is not linear adds the rows whose activations changed, as far as a gradient arrives
+there at all. At the input D is all that FIS can be non-zero on. Masks are exact for strides,
+dilations, crops and reversed branches.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from dfim_fast.graph.graph import Graph
+from dfim_fast.graph.graph import Graph, Task
 
 CHUNK = 256  # sources at a time: bounds memory at CHUNK * positions bytes a tensor
 
@@ -25,15 +26,28 @@ def changed_rows(graph: Graph, nodes: tuple[int, ...], start: np.ndarray) -> dic
     return changed
 
 
+def live_rows(graph: Graph, nodes: tuple[int, ...], task: Task) -> dict[int, np.ndarray]:
+    """Rows (1, L_v) of each node that the task reads: not what is cut off or skipped."""
+    live = {v: np.zeros((1, graph.nodes[v].shape[0]), bool) for v in nodes}
+    live[task.node][0, task.position] = True
+    for v in reversed(nodes):
+        node = graph.nodes[v]
+        lengths = [graph.nodes[i].shape[0] for i in node.inputs]
+        for i, rows in zip(node.inputs, node.op.collect(live[v], lengths), strict=True):
+            live[i] = live[i] | rows
+    return live
+
+
 def differing_rows(
-    graph: Graph, nodes: tuple[int, ...], changed: dict[int, np.ndarray]
+    graph: Graph, nodes: tuple[int, ...], changed: dict[int, np.ndarray],
+    live: dict[int, np.ndarray],
 ) -> dict[int, np.ndarray]:
     """Rows (S, L_v) of each node whose gradient can differ from the original's."""
     sources = len(changed[0])
     differing = {v: np.zeros((sources, graph.nodes[v].shape[0]), bool) for v in nodes}
     for v in reversed(nodes):
         node = graph.nodes[v]
-        above = differing[v] if node.op.linear else differing[v] | changed[v]
+        above = differing[v] if node.op.linear else differing[v] | (changed[v] & live[v])
         lengths = [graph.nodes[i].shape[0] for i in node.inputs]
         for i, rows in zip(node.inputs, node.op.collect(above, lengths), strict=True):
             differing[i] = differing[i] | rows
@@ -41,15 +55,14 @@ def differing_rows(
 
 
 def reach(
-    graph: Graph, node: int, sources: np.ndarray, targets: np.ndarray, width: int = 1
+    graph: Graph, task: Task, sources: np.ndarray, targets: np.ndarray, width: int = 1
 ) -> np.ndarray:
     """Whether a path can carry a change from each source to the importance of each target.
 
     Parameters
     ----------
     graph : Graph
-    node : int
-        The node a task reads.
+    task : Task
     sources : ndarray (S,)
         First position of each source.
     targets : ndarray (S, W)
@@ -62,12 +75,13 @@ def reach(
     ndarray (S, W) of bool
     """
     found = np.zeros(targets.shape, bool)
-    nodes = graph.ancestors(node)
+    nodes = graph.ancestors(task.node)
+    live = live_rows(graph, nodes, task)
     for first in range(0, len(sources), CHUNK):
         part = slice(first, first + CHUNK)
         rows = np.arange(graph.length)[None]
         start = (rows >= sources[part, None]) & (rows < sources[part, None] + width)
-        reached = differing_rows(graph, nodes, changed_rows(graph, nodes, start))[0]
+        reached = differing_rows(graph, nodes, changed_rows(graph, nodes, start), live)[0]
         wanted = targets[part]
         found[part] = np.take_along_axis(reached, np.maximum(wanted, 0), 1) & (wanted >= 0)
     return found
@@ -76,7 +90,7 @@ def reach(
 def receptive_field(graph: Graph, node: int) -> int:
     """Positions that one row of the deepest layer before all positions mix can see."""
     below = graph.ancestors(node)
-    local = [i for i in below if graph.nodes[i].shape[0] > 1]
+    local = [i for i in below if graph.nodes[i].shape[0] > 1] or [0]
     top = local[-1]
     seen = {i: np.zeros((1, graph.nodes[i].shape[0]), bool) for i in below}
     seen[top][0, graph.nodes[top].shape[0] // 2] = True

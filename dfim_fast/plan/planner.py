@@ -133,8 +133,11 @@ def make_plan(
     budget = DEFAULT_MEMORY if memory_limit is None else int(memory_limit)
     n_threads = available_threads(threads)
     tile, workspace = tile_size(graph, nodes, budget, n_threads)
-    by_node = {v: reach(graph, v, where, table) for v in {graph.tasks[t].node for t in tasks}}
-    reachable = np.stack([by_node[graph.tasks[t].node] for t in tasks])
+    # the columns of one output share their cones
+    ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}
+    by_end = {end: reach(graph, graph.tasks[t], where, table) for end, t in ends.items()}
+    reachable = np.stack(
+        [by_end[graph.tasks[t].node, graph.tasks[t].position] for t in tasks])
     work, mutants = pass_cost(graph, tasks), 3 * len(where)
     backward = work * mutants * len(tasks) * max(n_references, 1)
     forward = work * mutants * max(n_references, 1)
