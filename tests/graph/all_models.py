@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 from models.handmade import ALL, LAYOUTS, LENGTHS
-from oracles.onnx_truth import before_squash
+from oracles.onnx_truth import before_squash, with_outputs
 
 from dfim_fast.maps.model import Model, load_model
 
@@ -36,8 +36,11 @@ UNSUPPORTED: dict[str, list[tuple[str, str, str]]] = {
     "silu_dynamo.onnx": [("node_silu", "Mul", PRODUCT)],
     "silu_legacy.onnx": [("/1/Mul", "Mul", PRODUCT)],
     "softplus_dynamo.onnx": [
-        ("n9", "Greater", NOT_YET), ("n10", "Where", NOT_YET), ("n9_2", "Greater", NOT_YET),
-        ("n10_2", "Where", NOT_YET)],
+        ("n9", "Greater", NOT_YET),
+        ("n10", "Where", NOT_YET),
+        ("n9_2", "Greater", NOT_YET),
+        ("n10_2", "Where", NOT_YET),
+    ],
     "pad_zero_opset_11": [("node_pad_6", "Pad", NOT_YET)],
     "pad_zero_opset_18": [("node_pad_7", "Pad", NOT_YET)],
     "pad_value": [("node_pad_7", "Pad", NOT_YET)],
@@ -74,8 +77,18 @@ class Entry:
 
     @property
     def scored(self) -> onnx.ModelProto:
-        """The ONNX model of the scores: what stands before a final Sigmoid or Softmax."""
-        return before_squash(self.proto)
+        """The ONNX model of the scores: what stands before a final Sigmoid or Softmax.
+
+        Sigmoids that a final Concat joins become outputs of their own, in its order.
+        """
+        producers = {name: node for node in self.proto.graph.node for name in node.output}
+        names: list[str] = []
+        for value in self.proto.graph.output:
+            last = producers[value.name]
+            parts = [producers.get(name) for name in last.input]
+            joins = last.op_type == "Concat" and all(p and p.op_type == "Sigmoid" for p in parts)
+            names += last.input if joins else [value.name]
+        return before_squash(with_outputs(self.proto, names))
 
 
 @cache

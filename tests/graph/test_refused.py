@@ -15,48 +15,56 @@ TEXT = {
         "3 problems:\n"
         "  node 'lstm_5' (LSTM): this operator is not supported\n"
         "  node 'attention/einsum_10' (Einsum): this operator is not supported\n"
-        "  node 'repeat_14' (Loop): this operator is not supported"),
-    "custom_domain":
-        "node 'swish_10' (Swish): this operator of domain 'my.lab' is not supported",
-    "divide_by_input":
-        "node 'reciprocal_7' (Div): division by something that depends on the input",
+        "  node 'repeat_14' (Loop): this operator is not supported"
+    ),
+    "custom_domain": "node 'swish_10' (Swish): this operator of domain 'my.lab' is not supported",
+    "divide_by_input": "node 'reciprocal_7' (Div): division by something that depends on the input",
     "divide_by_branch": "node 'ratio_9' (Div): division by something that depends on the input",
     "matmul_of_branches": (
         "node 'attention/scores_7' (MatMul): the product of two branches that both depend on the "
-        "input"),
+        "input"
+    ),
     "conv_weight_from_input": (
-        "node 'node_reducemean_1' (ReduceMean): reduces the batch axis of (N=7919, C=4, L=40)"),
+        "node 'node_reducemean_1' (ReduceMean): reduces the batch axis of (N=7919, C=4, L=40)"
+    ),
     "batch_mixing": (
-        "node 'node_reducemean_4' (ReduceMean): reduces the batch axis of (N=7919, C=8, L=34)"),
+        "node 'node_reducemean_4' (ReduceMean): reduces the batch axis of (N=7919, C=8, L=34)"
+    ),
     "dropout_training": (
-        "node 'dropout_8' (Dropout): is in training mode; export the model after model.eval()"),
+        "node 'dropout_8' (Dropout): is in training mode; export the model after model.eval()"
+    ),
     "constant_output": "output 'identity_6': does not depend on the sequence",
     "nan_weights": (
         "weight 'weight_1': 1 of 224 values are NaN or infinite; check the training run and export "
-        "again"),
+        "again"
+    ),
     "infinite_weights": (
         "weight 'weight_1': 1 of 224 values are NaN or infinite; check the training run and export "
-        "again"),
+        "again"
+    ),
     "missing_external_data": (
         "weight 'weight_1' (1 in all): its values are in the file "
         "'weights_that_are_not_there.bin', which was not read; pass the path of the model, or save "
-        "it with its weights inside"),
-    "dangling_input": (
-        "node 'node_relu_4' (Relu): reads 'nowhere', which no node before it makes"),
+        "it with its weights inside"
+    ),
+    "dangling_input": ("node 'node_relu_4' (Relu): reads 'nowhere', which no node before it makes"),
     "rank_5": f"input 'x' of shape (?, 1, 4, 40, 1) has rank 5; {SHAPES}",
     "rank_1": f"input 'x' of shape (40) has rank 1; {SHAPES}",
     "five_channels": f"input 'x' of shape (?, 5, 40) has no channel axis of 4; {SHAPES}",
     "protein": f"input 'x' of shape (?, 40, 20) has no channel axis of 4; {SHAPES}",
     "unknown_length": (
         "input 'x' of shape (?, 4, ?) leaves the sequence length open; pass sequence_length= "
-        "(--sequence-length)"),
+        "(--sequence-length)"
+    ),
     "no_input_shape": "input 'x' has no shape; export it with one, such as (N, 4, L)",
     "two_inputs": (
         "the model needs exactly one input, the sequence, but has 2 ('x', 'accessibility'); "
-        "re-export it with the others as constants"),
+        "re-export it with the others as constants"
+    ),
     "token_input": (
         "input 'tokens' of shape (?, 40) holds whole numbers: tokens of an embedding are not "
-        "supported; re-export the model with one-hot DNA as its input"),
+        "supported; re-export the model with one-hot DNA as its input"
+    ),
 }
 
 
@@ -122,8 +130,13 @@ def test_files(tmp_path):
 def test_weights_beside_the_file_are_read_with_the_path_and_missed_without(tmp_path):
     path = tmp_path / "model.onnx"
     proto = ALL["keras_same_upper_opset_17"]()
-    onnx.save(ALL["keras_same_upper_opset_17"](), path, save_as_external_data=True,
-              location="weights.bin", size_threshold=0)
+    onnx.save(
+        ALL["keras_same_upper_opset_17"](),
+        path,
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
     found = load_model(path)
     assert found.name == str(path)
     x = "ACGT" * 10
@@ -140,8 +153,12 @@ def test_weights_beside_the_file_are_read_with_the_path_and_missed_without(tmp_p
 @pytest.mark.parametrize("kind", ["path", "string", "bytes", "message"])
 def test_every_way_to_pass_a_model_gives_the_same(kind):
     path = FOLDER / "basset_legacy.onnx"
-    source = {"path": path, "string": str(path), "bytes": path.read_bytes(),
-              "message": onnx.load(path)}[kind]
+    source = {
+        "path": path,
+        "string": str(path),
+        "bytes": path.read_bytes(),
+        "message": onnx.load(path),
+    }[kind]
     found = load_model(source)
     assert found.hash == load_model(path).hash
     assert len(found.hash) == 16

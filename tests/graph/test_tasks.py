@@ -32,8 +32,7 @@ def test_outputs_over_positions_are_numbered_in_the_order_of_the_file():
     """Two tracks over 9 positions: (N, 2, 9), and transposed (N, 9, 2)."""
     conv = helper.make_node("Conv", ["x", "w"], ["tracks"], name="conv")
     swap = helper.make_node("Transpose", ["tracks"], ["swapped"], name="swap", perm=[0, 2, 1])
-    proto = build([conv, swap], {"w": values(2, 4, 3)}, ["N", 4, 11],
-                  outputs=["tracks", "swapped"])
+    proto = build([conv, swap], {"w": values(2, 4, 3)}, ["N", 4, 11], outputs=["tracks", "swapped"])
     found = load_model(proto)
     assert found.task_names == [
         *(f"tracks[{c},{p}]" for c in range(2) for p in range(9)),
@@ -55,19 +54,37 @@ def test_tasks_by_index_name_and_list():
 @pytest.mark.parametrize(
     ("task", "text"),
     [
-        (4, "task 4 does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], gemm_13[2], "
-            "gemm_17"),
-        (-1, "task -1 does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
-             "gemm_13[2], gemm_17"),
-        ("gemm", "task 'gemm' does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
-                 "gemm_13[2], gemm_17"),
-        ([0, 9], "task 9 does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
-                 "gemm_13[2], gemm_17"),
+        (
+            4,
+            "task 4 does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], gemm_13[2], "
+            "gemm_17",
+        ),
+        (
+            -1,
+            "task -1 does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
+            "gemm_13[2], gemm_17",
+        ),
+        (
+            "gemm",
+            "task 'gemm' does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
+            "gemm_13[2], gemm_17",
+        ),
+        (
+            [0, 9],
+            "task 9 does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
+            "gemm_13[2], gemm_17",
+        ),
         ([], "task=[] names no task; choose from: gemm_13[0], gemm_13[1], gemm_13[2], gemm_17"),
-        (1.5, "task 1.5 does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
-              "gemm_13[2], gemm_17"),
-        (None, "task None does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
-               "gemm_13[2], gemm_17"),
+        (
+            1.5,
+            "task 1.5 does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
+            "gemm_13[2], gemm_17",
+        ),
+        (
+            None,
+            "task None does not exist; this model has 4 (0 to 3): gemm_13[0], gemm_13[1], "
+            "gemm_13[2], gemm_17",
+        ),
     ],
 )
 def test_tasks_that_do_not_exist(task, text):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from graph.all_models import SUPPORTED, entry, model, one_hot
+from ops.operator_cases import build, node, values
 from oracles.onnx_truth import finite_difference, run, run_double
 
 from dfim_fast.backends.passes import Passes
@@ -46,8 +47,9 @@ def test_float64_scores_equal_the_onnx_evaluator_off_the_one_hot_grid(name):
     # both in float64, but weights that the file computes from constants are float32, as it says,
     # and the evaluator holds attributes, a default slope of 0.01 too, in float32
     tolerance = 1e-6 if name == "folded_weights" else 1e-9
-    np.testing.assert_allclose(scores(model(name).graph, x), truth, rtol=0,
-                               atol=tolerance * np.abs(truth).max())
+    np.testing.assert_allclose(
+        scores(model(name).graph, x), truth, rtol=0, atol=tolerance * np.abs(truth).max()
+    )
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
@@ -59,19 +61,27 @@ def test_gradients_equal_finite_differences(name):
     direction = rng.normal(size=x.shape)
     p = passes(graph)
     acts = p.forward(x.swapaxes(1, 2))
-    columns = [(i, j) for i, out in enumerate(run_double(here.scored, x, here.layout))
-               for j in range(out[0].size)]
+    columns = [
+        (i, j)
+        for i, out in enumerate(run_double(here.scored, x, here.layout))
+        for j in range(out[0].size)
+    ]
     for task, (output, column) in list(zip(graph.tasks, columns, strict=True))[:4]:
         g = p.gradient(task, acts).swapaxes(1, 2)
         slope = finite_difference(here.scored, x, direction, here.layout, output, column)
         scale = np.sqrt((g**2).sum(axis=(1, 2)))
         # the difference itself is good to 1e-8 of the output
-        np.testing.assert_allclose((g * direction).sum(axis=(1, 2)), slope, rtol=0,
-                                   atol=2e-6 * scale.max())
+        np.testing.assert_allclose(
+            (g * direction).sum(axis=(1, 2)), slope, rtol=0, atol=2e-6 * scale.max()
+        )
 
 
-SQUASHED = ["sigmoid_output", "sigmoid_output_dynamo.onnx", "sigmoid_output_legacy.onnx",
-            "keras_pads_opset_11"]
+SQUASHED = [
+    "sigmoid_output",
+    "sigmoid_output_dynamo.onnx",
+    "sigmoid_output_legacy.onnx",
+    "keras_pads_opset_11",
+]
 
 
 @pytest.mark.parametrize("name", SQUASHED)
@@ -92,15 +102,23 @@ def test_target_output_scores_the_sigmoid_itself(name):
     y = p.scores(acts)[0][:, None, None]
     np.testing.assert_allclose(
         p.gradient(found.graph.tasks[0], acts),
-        y * (1 - y) * inner.gradient(model(name).graph.tasks[0],
-                                     inner.forward(x.astype(np.float64).swapaxes(1, 2))),
-        rtol=1e-10, atol=1e-14)
+        y
+        * (1 - y)
+        * inner.gradient(
+            model(name).graph.tasks[0], inner.forward(x.astype(np.float64).swapaxes(1, 2))
+        ),
+        rtol=1e-10,
+        atol=1e-14,
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "node"),
-    [("softmax_output_opset_11", "node_softmax_14"), ("softmax_output_legacy.onnx", "/7/Softmax"),
-     ("softmax_output_dynamo.onnx", "node_softmax")],
+    [
+        ("softmax_output_opset_11", "node_softmax_14"),
+        ("softmax_output_legacy.onnx", "/7/Softmax"),
+        ("softmax_output_dynamo.onnx", "node_softmax"),
+    ],
 )
 def test_softmax_is_scored_at_its_input_only(name, node):
     with pytest.raises(ModelError) as caught:
@@ -111,12 +129,34 @@ def test_softmax_is_scored_at_its_input_only(name, node):
     )
 
 
-def test_a_sigmoid_that_is_no_output_stays():
-    """Two sigmoids joined at the end: the output is the joint, so nothing is taken off."""
-    for exporter in ("dynamo", "legacy"):
-        here = entry(f"two_sigmoids_{exporter}.onnx")
-        found = here.load().predict(one_hot(4, here.length))
-        assert (found > 0).all() and (found < 1).all()
+@pytest.mark.parametrize("exporter", ["dynamo", "legacy"])
+def test_joined_sigmoids_are_scored_at_their_inputs(exporter):
+    here = entry(f"two_sigmoids_{exporter}.onnx")
+    x = one_hot(4, here.length)
+    outputs = here.load(target="output").predict(x)
+    np.testing.assert_allclose(outputs, run(here.proto, x)[0], atol=1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-here.load().predict(x))), outputs, atol=1e-6)
+
+
+def test_joined_sigmoid_and_logit_keep_their_order():
+    """Columns 0 and 2 are squashed, column 1 is not: only those are scored at their inputs."""
+    names = ["a", "b", "c"]
+    nodes = [
+        node("Flatten", "x", "f"),
+        *(node("MatMul", f"f {n}", f"{n}1") for n in names),
+        node("Sigmoid", "a1", "a2"),
+        node("Sigmoid", "c1", "c2"),
+        node("Concat", "a2 b1 c2", "y", axis=1),
+    ]
+    proto = build(nodes, {n: values(36, 1, seed=i) for i, n in enumerate(names)}, ["N", 4, 9])
+    x = one_hot(3, 9)
+    truth = run(proto, x)[0]
+    found = load_model(proto)
+    assert [t.squashed for t in found.graph.tasks] == [True, False, True]
+    logits = found.predict(x)
+    np.testing.assert_allclose(logits[:, 1], truth[:, 1], atol=1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits[:, ::2])), truth[:, ::2], atol=1e-6)
+    np.testing.assert_allclose(load_model(proto, target="output").predict(x), truth, atol=1e-6)
 
 
 def test_a_logit_that_is_an_output_beside_its_sigmoid():

@@ -142,8 +142,16 @@ case("dilation_2_stride_3", "Conv", values(2, 4, 4), strides=[3], dilations=[2],
 case("valid", "Conv", values(6, 4, 2), values(6), lengths=(2, 127, 129), auto_pad="VALID")
 case("groups_2", "Conv", values(6, 2, 3), values(6), group=2, pads=[1, 1])
 case("depthwise", "Conv", values(8, 1, 4), group=4, pads=[2, 1])
-case("groups_stride_dilation", "Conv", values(4, 2, 3), values(4), group=2, strides=[2],
-     dilations=[2], pads=[2, 2])
+case(
+    "groups_stride_dilation",
+    "Conv",
+    values(4, 2, 3),
+    values(4),
+    group=2,
+    strides=[2],
+    dilations=[2],
+    pads=[2, 2],
+)
 case("same_upper_even", "Conv", values(3, 4, 4), auto_pad="SAME_UPPER")
 case("same_lower_even", "Conv", values(3, 4, 4), auto_pad="SAME_LOWER")
 case("same_upper_stride", "Conv", values(3, 4, 6), auto_pad="SAME_UPPER", strides=[3])
@@ -153,19 +161,33 @@ case("bases_as_height", "Conv", values(5, 1, 4, 3), values(5), layout="N1CL", pa
 case("height_1", "Conv", values(5, 4, 1, 3), values(5), layout="NC1L", pads=[0, 1, 0, 1])
 case("padded_height", "Conv", values(5, 4, 3, 3), layout="NC1L", pads=[1, 2, 1, 0])
 case("padded_height_low", "Conv", values(5, 4, 2, 3), layout="NC1L", pads=[0, 1, 1, 1])
-case("height_dilated", "Conv", values(2, 4, 3, 2), layout="NC1L", pads=[2, 1, 2, 1],
-     dilations=[2, 2])
+case(
+    "height_dilated", "Conv", values(2, 4, 3, 2), layout="NC1L", pads=[2, 1, 2, 1], dilations=[2, 2]
+)
 
 # --- dense ---------------------------------------------------------------------------------------
 
 case("plain", "Gemm", lambda n: values(4 * n, 3), values(3), layout="flat_CL")
-case("transposed_scaled", "Gemm", lambda n: values(5, 4 * n), values(1, 5), layout="flat_CL",
-     transB=1, alpha=0.5, beta=-2.0)
+case(
+    "transposed_scaled",
+    "Gemm",
+    lambda n: values(5, 4 * n),
+    values(1, 5),
+    layout="flat_CL",
+    transB=1,
+    alpha=0.5,
+    beta=-2.0,
+)
 case("no_bias_opset_11", "Gemm", lambda n: values(4 * n, 2), layout="flat_CL", opset=11)
 case("scalar_bias", "Gemm", lambda n: values(4 * n, 3), np.float32(0.7), layout="flat_CL")
 case("flattened", "Gemm", "f", lambda n: values(4 * n, 3), before=[node("Flatten", "x", "f")])
-case("position_major", "Gemm", "f", lambda n: values(4 * n, 3),
-     before=[node("Transpose", "x", "t", perm=[0, 2, 1]), node("Flatten", "t", "f")])
+case(
+    "position_major",
+    "Gemm",
+    "f",
+    lambda n: values(4 * n, 3),
+    before=[node("Transpose", "x", "t", perm=[0, 2, 1]), node("Flatten", "t", "f")],
+)
 case("matrix", "MatMul", lambda n: values(4 * n, 3), layout="flat_CL")
 case("vector", "MatMul", lambda n: values(4 * n), layout="flat_CL")
 case("each_position", "MatMul", values(4, 5), layout="NLC")
@@ -188,18 +210,38 @@ case("itself", "Add", "x", "x")
 case("branches", "Add", "x", "b", before=[node("Relu", "x", "b")])
 case("branches", "Sub", "b", "x", before=[node("Tanh", "x", "b")])
 case("branch_of_one_position", "Add", "x", "b", before=[node("GlobalAveragePool", "x", "b")])
-case("branch_of_one_channel", "Sub", "x", "b",
-     before=[node("Conv", "x k", "b")], constants={"k": values(1, 4, 1)})
-case("vector_repeated", "Mul", "b", values(4, 1), before=[node("Conv", "x k", "b")],
-     constants={"k": values(1, 4, 1)})
+case(
+    "branch_of_one_channel",
+    "Sub",
+    "x",
+    "b",
+    before=[node("Conv", "x k", "b")],
+    constants={"k": values(1, 4, 1)},
+)
+case(
+    "vector_repeated",
+    "Mul",
+    "b",
+    values(4, 1),
+    before=[node("Conv", "x k", "b")],
+    constants={"k": values(1, 4, 1)},
+)
 case("negative", "Neg")
-_statistics = (values(4, seed=1), values(4, seed=2), values(4, seed=3),
-               values(4, seed=4, low=0.3, high=2.0))
+_statistics = (
+    values(4, seed=1),
+    values(4, seed=2),
+    values(4, seed=3),
+    values(4, seed=4, low=0.3, high=2.0),
+)
 case("channels", "BatchNormalization", *_statistics, epsilon=1e-3)
 case("opset_11", "BatchNormalization", *_statistics, opset=11)
 case("four_axes", "BatchNormalization", *_statistics, layout="NC1L")
-case("position_axis", "BatchNormalization",
-     *(lambda n, s=s: values(n, seed=s, low=0.3, high=2.0) for s in range(4)), layout="NLC")
+case(
+    "position_axis",
+    "BatchNormalization",
+    *(lambda n, s=s: values(n, seed=s, low=0.3, high=2.0) for s in range(4)),
+    layout="NLC",
+)
 
 # --- activations ---------------------------------------------------------------------------------
 
@@ -230,8 +272,7 @@ POOLS: dict[str, dict[str, Any]] = {
     "ceil_dropped": {"kernel_shape": [2], "strides": [3], "pads": [0, 1], "ceil_mode": 1},
     "same_upper": {"kernel_shape": [4], "strides": [3], "auto_pad": "SAME_UPPER"},
     "same_lower": {"kernel_shape": [4], "strides": [3], "auto_pad": "SAME_LOWER"},
-    "height_1": {"kernel_shape": [1, 3], "strides": [1, 2], "pads": [0, 1, 0, 1],
-                 "layout": "NC1L"},
+    "height_1": {"kernel_shape": [1, 3], "strides": [1, 2], "pads": [0, 1, 0, 1], "layout": "NC1L"},
     "idle": {"kernel_shape": [1]},
 }
 for _name, _settings in POOLS.items():
@@ -239,8 +280,11 @@ for _name, _settings in POOLS.items():
     # average pools know no dilations before opset 19
     case(_name, "AveragePool", **{"opset": 19, **_settings})
     if _name != "idle":
-        case(f"{_name}_padding_counts", "AveragePool",
-             **{"opset": 19, "count_include_pad": 1, **_settings})
+        case(
+            f"{_name}_padding_counts",
+            "AveragePool",
+            **{"opset": 19, "count_include_pad": 1, **_settings},
+        )
 case("all", "GlobalMaxPool")
 case("all", "GlobalAveragePool")
 case("height_1", "GlobalMaxPool", layout="NC1L")
@@ -264,8 +308,13 @@ case("ratio", "Dropout", np.float32(0.3), np.array(False))
 case("float", "Cast", to=1)
 case("like", "CastLike", values(1))
 case("swap", "Transpose", perm=[0, 2, 1])
-case("back_and_forth", "Transpose", "t", perm=[0, 2, 1],
-     before=[node("Transpose", "x", "t", perm=[0, 2, 1])])
+case(
+    "back_and_forth",
+    "Transpose",
+    "t",
+    perm=[0, 2, 1],
+    before=[node("Transpose", "x", "t", perm=[0, 2, 1])],
+)
 case("height", "Squeeze", ints(1), layout="N1CL")
 case("opset_11", "Squeeze", axes=[2], layout="NC1L", opset=11)
 case("height", "Unsqueeze", ints(1))
@@ -274,25 +323,62 @@ case("default", "Flatten")
 case("merge", "Reshape", lambda n: ints(-1, 4 * n))
 case("zero_and_rest", "Reshape", ints(0, -1))
 case("split_flat", "Reshape", lambda n: ints(-1, 4, n), layout="flat_CL")
-case("split_flat_position_major", "Reshape", lambda n: ints(-1, n, 4), layout="flat_CL",
-     lengths=(2, 127))
-case("features", "Reshape", "d", ints(0, 3, 5), constants={"w": values(4 * 7, 15)}, lengths=(7,),
-     layout="flat_CL", before=[node("MatMul", "x w", "d")])
-case("asked", "Shape", "x", after=[
-    node("Gather", "z first", "n", axis=0), node("Concat", "n rest", "s", axis=0),
-    node("Reshape", "x s", "y")], constants={"first": ints(0), "rest": ints(-1)})
-case("part", "Shape", "x", opset=18, start=1, after=[
-    node("Concat", "rest z", "s", axis=0), node("Reshape", "x s", "y")],
-    constants={"rest": ints(-1)})
-case("batch", "Size", "x", after=[
-    node("Div", "z four", "n"), node("Unsqueeze", "n zero", "u"),
-    node("Concat", "u rest", "s", axis=0), node("Reshape", "x s", "y")],
-    constants={"four": np.int64(4 * 7), "zero": ints(0), "rest": ints(28)}, lengths=(7,))
+case(
+    "split_flat_position_major",
+    "Reshape",
+    lambda n: ints(-1, n, 4),
+    layout="flat_CL",
+    lengths=(2, 127),
+)
+case(
+    "features",
+    "Reshape",
+    "d",
+    ints(0, 3, 5),
+    constants={"w": values(4 * 7, 15)},
+    lengths=(7,),
+    layout="flat_CL",
+    before=[node("MatMul", "x w", "d")],
+)
+case(
+    "asked",
+    "Shape",
+    "x",
+    after=[
+        node("Gather", "z first", "n", axis=0),
+        node("Concat", "n rest", "s", axis=0),
+        node("Reshape", "x s", "y"),
+    ],
+    constants={"first": ints(0), "rest": ints(-1)},
+)
+case(
+    "part",
+    "Shape",
+    "x",
+    opset=18,
+    start=1,
+    after=[node("Concat", "rest z", "s", axis=0), node("Reshape", "x s", "y")],
+    constants={"rest": ints(-1)},
+)
+case(
+    "batch",
+    "Size",
+    "x",
+    after=[
+        node("Div", "z four", "n"),
+        node("Unsqueeze", "n zero", "u"),
+        node("Concat", "u rest", "s", axis=0),
+        node("Reshape", "x s", "y"),
+    ],
+    constants={"four": np.int64(4 * 7), "zero": ints(0), "rest": ints(28)},
+    lengths=(7,),
+)
 case("crop", "Slice", ints(3), ints(-2), ints(2), lengths=(7, 127, 129))
 case("every_third", "Slice", ints(1), ints(2**62), ints(2), ints(3), lengths=(2, 127, 129))
 case("reversed", "Slice", ints(-1), ints(-(2**62)), ints(2), ints(-1))
-case("reverse_complement", "Slice", ints(-1, -1), ints(-(2**62), -(2**62)), ints(1, 2),
-     ints(-1, -1))
+case(
+    "reverse_complement", "Slice", ints(-1, -1), ints(-(2**62), -(2**62)), ints(1, 2), ints(-1, -1)
+)
 case("reversed_part", "Slice", ints(-2), ints(1), ints(2), ints(-2), lengths=(7, 127, 129))
 case("two_channels", "Slice", ints(1), ints(3), ints(1))
 case("attributes", "Slice", starts=[1], ends=[3], axes=[1], opset=9)
@@ -302,5 +388,15 @@ case("one_position", "Gather", np.int64(-1), axis=2)
 case("channels", "Concat", "x", "b", axis=1, before=[node("Relu", "x", "b")])
 case("positions", "Concat", "x", "b", "x", axis=2, before=[node("Relu", "x", "b")])
 case("negative_axis", "Concat", "b", "x", axis=-2, before=[node("Relu", "x", "b")])
-case("features", "Concat", "a", "b", axis=1, before=[
-    node("Flatten", "x", "a"), node("GlobalAveragePool", "x", "p"), node("Flatten", "p", "b")])
+case(
+    "features",
+    "Concat",
+    "a",
+    "b",
+    axis=1,
+    before=[
+        node("Flatten", "x", "a"),
+        node("GlobalAveragePool", "x", "p"),
+        node("Flatten", "p", "b"),
+    ],
+)

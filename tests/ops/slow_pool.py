@@ -41,10 +41,12 @@ def slow_pool(
         plain[first_x] += g
     if rule == "deeplift":
         return plain
-    return np.array([
-        plain[p] if abs(x[p] - r[p]) < epsilon else shared[p] / (x[p] - r[p])
-        for p in range(len(x))
-    ])
+    return np.array(
+        [
+            plain[p] if abs(x[p] - r[p]) < epsilon else shared[p] / (x[p] - r[p])
+            for p in range(len(x))
+        ]
+    )
 
 
 def windows_of(
@@ -52,7 +54,10 @@ def windows_of(
 ) -> list[list[int]]:
     """The positions inside the sequence that each output reads."""
     return [
-        [p for p in range(i * stride - pad, i * stride - pad + kernel * dilation, dilation)
-         if 0 <= p < length]
+        [
+            p
+            for p in range(i * stride - pad, i * stride - pad + kernel * dilation, dilation)
+            if 0 <= p < length
+        ]
         for i in range(out_length)
     ]

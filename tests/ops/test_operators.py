@@ -39,8 +39,9 @@ each_case = pytest.mark.parametrize("name", CASES)
 def imported(name: str, length: int):
     """The operators that a case leads to, not simplified: (operator, shapes of its inputs)."""
     proto = CASES[name].model(length)
-    importer = Importer(proto, input_specs(proto, name, None)[-1 if "position_major" in name
-                                                              else 0])
+    importer = Importer(
+        proto, input_specs(proto, name, None)[-1 if "position_major" in name else 0]
+    )
     assert not importer.problems
     return [(n.op, [importer.nodes[i].shape for i in n.inputs]) for n in importer.nodes[1:]]
 
@@ -118,8 +119,7 @@ def test_multipliers_sum_to_delta(name):
         y, yr = op.forward(xs), op.forward(rs)
         m = rng.normal(size=y.shape)
         found = op.rescale(m, xs, rs, y, yr, Rule())
-        below = sum(
-            (f * (x - r)).sum(axis=(1, 2)) for f, x, r in zip(found, xs, rs, strict=True))
+        below = sum((f * (x - r)).sum(axis=(1, 2)) for f, x, r in zip(found, xs, rs, strict=True))
         above = (m * (y - yr)).sum(axis=(1, 2))
         scale = np.abs(m * (y - yr)).sum(axis=(1, 2)) + 1e-9
         np.testing.assert_allclose(below / scale, above / scale, atol=1e-11)
@@ -150,8 +150,11 @@ def test_a_batch_equals_one_by_one(name):
             one = [x[b : b + 1] for x in xs]
             r = [a[b : b + 1] for a in rs]
             mb, yb, yrb = m[b : b + 1], y[b : b + 1], yr[b : b + 1]
-            alone = [op.forward(one), *op.gradient(mb, one, yb),
-                     *op.rescale(mb, one, r, yb, yrb, Rule())]
+            alone = [
+                op.forward(one),
+                *op.gradient(mb, one, yb),
+                *op.rescale(mb, one, r, yb, yrb, Rule()),
+            ]
             for a, t in zip(alone, together, strict=True):
                 # matrix products may round by their number of rows
                 np.testing.assert_allclose(a[0], t[b], rtol=1e-12, atol=1e-12)
@@ -178,16 +181,20 @@ def test_cone_rules_equal_brute_force(name):
                 for j, grad in enumerate(grads):
                     passes_on[j] |= (grad != 0).any(axis=2).T
         for i, n in enumerate(lengths):
-            masks = [np.eye(n, dtype=bool) if j == i else np.zeros((n, k), bool)
-                     for j, k in enumerate(lengths)]
+            masks = [
+                np.eye(n, dtype=bool) if j == i else np.zeros((n, k), bool)
+                for j, k in enumerate(lengths)
+            ]
             np.testing.assert_array_equal(op.spread(masks), reads[i])
             np.testing.assert_array_equal(
-                op.collect(np.eye(y.shape[1], dtype=bool), lengths)[i], passes_on[i].T)
+                op.collect(np.eye(y.shape[1], dtype=bool), lengths)[i], passes_on[i].T
+            )
         nothing = [np.zeros((1, n), bool) for n in lengths]
         everything = [np.ones((1, n), bool) for n in lengths]
         assert not op.spread(nothing).any()
-        np.testing.assert_array_equal(op.spread(everything)[0],
-                                      np.logical_or.reduce([r.any(0) for r in reads]))
+        np.testing.assert_array_equal(
+            op.spread(everything)[0], np.logical_or.reduce([r.any(0) for r in reads])
+        )
 
 
 @each_case
@@ -260,8 +267,12 @@ def test_two_readers_for_one_operator_are_refused():
 
 @pytest.mark.parametrize(
     ("op", "slope"),
-    [(Relu(), 0.0), (LeakyRelu(np.full((1, 1), 0.2)), 0.2),
-     (LeakyRelu(np.full((1, 1), -0.3)), -0.3), (Elu(0.7), 0.7)],
+    [
+        (Relu(), 0.0),
+        (LeakyRelu(np.full((1, 1), 0.2)), 0.2),
+        (LeakyRelu(np.full((1, 1), -0.3)), -0.3),
+        (Elu(0.7), 0.7),
+    ],
     ids=["relu", "leaky", "negative_leaky", "elu"],
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -315,9 +326,18 @@ def test_piecewise_linear_quotients_keep_their_digits_in_float32(sign):
 
 # --- max pooling against a slow loop -------------------------------------------------------------
 
-WINDOWS = [Window.read(13, k, s, d, p) for k, s, d, p in [
-    (3, 3, 1, (0, 0)), (4, 2, 1, (1, 2)), (3, 1, 1, (1, 1)), (2, 5, 1, (0, 0)), (3, 2, 2, (2, 2)),
-    (13, 13, 1, (0, 0)), (1, 2, 1, (0, 0))]]
+WINDOWS = [
+    Window.read(13, k, s, d, p)
+    for k, s, d, p in [
+        (3, 3, 1, (0, 0)),
+        (4, 2, 1, (1, 2)),
+        (3, 1, 1, (1, 1)),
+        (2, 5, 1, (0, 0)),
+        (3, 2, 2, (2, 2)),
+        (13, 13, 1, (0, 0)),
+        (1, 2, 1, (0, 0)),
+    ]
+]
 
 
 def pool_inputs(kind: str, rng):
@@ -343,8 +363,9 @@ def test_max_pool_multipliers_equal_the_slow_loop(window, kind, rule):
     m = rng.normal(size=y.shape)
     (found,) = op.rescale(m, [x], [r], y, yr, Rule(1e-6, rule))
     (gradient,) = op.gradient(m, [x], y)
-    windows = windows_of(13, window.out_length, window.kernel, window.stride, window.dilation,
-                         window.pad)
+    windows = windows_of(
+        13, window.out_length, window.kernel, window.stride, window.dilation, window.pad
+    )
     for b, c in np.ndindex(2, 3):
         wanted = slow_pool(m[b, :, c], x[b, :, c], r[b, :, c], windows, 1e-6, rule)
         np.testing.assert_allclose(found[b, :, c], wanted, rtol=1e-12, atol=1e-12)
@@ -354,8 +375,14 @@ def test_max_pool_multipliers_equal_the_slow_loop(window, kind, rule):
         kernel = OVERRIDES[MaxPool, "rescale"]
         (quick,) = kernel(op, low[0], [low[1]], [low[2]], low[3], low[4], Rule(1e-6, rule))
         exact = [a.astype(np.float64) for a in low]
-        wanted = slow_pool(exact[0][0, :, c], exact[1][0, :, c], exact[2][0, :, c], windows,
-                           float(np.float32(1e-6)), rule)
+        wanted = slow_pool(
+            exact[0][0, :, c],
+            exact[1][0, :, c],
+            exact[2][0, :, c],
+            windows,
+            float(np.float32(1e-6)),
+            rule,
+        )
         np.testing.assert_allclose(quick[0, :, c], wanted, rtol=1e-5, atol=1e-5)
 
 
