@@ -199,6 +199,20 @@ class Head:
                     collect(arriving, sources, self.linear_back(n, g))
         return Basis(self.push(old, flips, place, size), coefficients)
 
+    def own(self, acts: Acts, reference: Acts | None, rule: Rule, k: int) -> Acts:
+        """Gradient (B, 1, width) of task k at the head's inputs, for each sequence in ``acts``."""
+        multipliers = self.multipliers(acts, reference, rule)
+        count = len(next(iter(acts.values())))
+        arriving = {self.tasks[k].node: np.repeat(self.seed(self.tasks[k].node, k), count, 0)}
+        stop = {e.node for e in self.entries}
+        for n in reversed(self.nodes):
+            if n in stop or n not in arriving:
+                continue
+            g, sources = arriving.pop(n), self.graph.nodes[n].inputs
+            collect(arriving, sources,
+                    [g * multipliers[n]] if n in multipliers else self.linear_back(n, g))
+        return arriving
+
     def linear_back(self, n: int, g: Array) -> list[Array]:
         """Gradient of a linear head node; only the shapes of its inputs matter."""
         shapes = [self.graph.nodes[j].shape for j in self.graph.nodes[n].inputs]

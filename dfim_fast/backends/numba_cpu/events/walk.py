@@ -69,26 +69,41 @@ class Mutated(NamedTuple):
 
 
 class Upstream(NamedTuple):
-    """What arrives in the original's trunk, and what the head brings to all positions.
+    """What arrives in the original's trunk, for every task and reference; all (K, R) int64.
 
     Attributes
     ----------
-    kind, lanes : int
-        See ``arriving``.
-    values, known : ndarray (K, R) int64
-        Addresses.
-    coefficients : ndarray (K, R, tile, lanes) float32
-        Empty unless ``kind`` is DOT.
-    far : ndarray (K, tile, G, L) float32
-        Importance that a changed head moves; empty where the head is linear.
+    values, known, lanes : see ``arriving``; addresses, and a number.
+    coefficients : address of (M, lanes) floats, read where ``kind`` is DOT.
+    kind : int
     """
 
-    kind: int
-    lanes: int
     values: np.ndarray
     known: np.ndarray
+    lanes: np.ndarray
     coefficients: np.ndarray
-    far: np.ndarray
+    kind: int
+
+
+class Part(NamedTuple):
+    """Which mutants, tasks and references a call handles; each from .. to (not included).
+
+    Attributes
+    ----------
+    close : bool
+        Whether the references end here, so that rows can be written.
+    tile : int
+        First mutant of the tile whose own gradients lie in lanes.
+    """
+
+    mutant: int
+    last_mutant: int
+    task: int
+    last_task: int
+    reference: int
+    last_reference: int
+    close: bool
+    tile: int
 
 
 class Found(NamedTuple):
@@ -164,26 +179,26 @@ def near_part(net: int, case: Case, mutated: Mutated, m: int, r: int, importance
 
 
 @kernel
-def fill_cell(weight: np.ndarray, importance: int, length: int, found: Found, k: int, m: int,
+def fill_cell(weight: np.ndarray, importance: int, gap: int, found: Found, k: int, m: int,
               p: int, w: int) -> None:
-    """The map's cell w, which is position p; ``importance`` is (G, length)."""
+    """The map's cell w, which is position p; groups are ``gap`` floats apart."""
     groups = len(weight)
     mean = np.float32(0)
     for g in range(groups):
-        mean -= weight[g] * load_scalar(importance + (g * length + p) * 4)
+        mean -= weight[g] * load_scalar(importance + (gap * g + p) * 4)
     found.fis[k, m, w] = mean
     if groups > 1:
         spread = np.float32(0)
         for g in range(groups):
-            off = -load_scalar(importance + (g * length + p) * 4) - mean
+            off = -load_scalar(importance + (gap * g + p) * 4) - mean
             spread += weight[g] * off * off
         found.spread[k, m, w] = np.sqrt(spread / np.float32(groups - 1))
 
 
 @kernel
-def finish(case: Case, mutated: Mutated, m: int, k: int, importance: int, own: int, widest: int,
-           dense: bool, targets: np.ndarray, found: Found, work: int) -> None:
-    """Write the mutant's row; ``importance`` (G, L) is cleared where it was used."""
+def finish(case: Case, mutated: Mutated, m: int, k: int, importance: int, gap: int, own: int,
+           widest: int, dense: bool, targets: np.ndarray, found: Found, work: int) -> None:
+    """Write the mutant's row; ``importance``, groups ``gap`` apart, is cleared where it was used."""
     groups, length = case.original.shape[1], case.original.shape[2]
     start, width = mutated.start[m], mutated.width[m]
     band, band_count = get(work, f.BAND), get(work, f.BAND_COUNT)
@@ -194,7 +209,7 @@ def finish(case: Case, mutated: Mutated, m: int, k: int, importance: int, own: i
     for j in range(width):
         was, now = np.float32(0), np.float32(0)
         for g in range(groups):
-            store_scalar(importance + (g * length + start + j) * 4, np.float32(0))
+            store_scalar(importance + (gap * g + start + j) * 4, np.float32(0))
             was += case.weight[g] * case.original[k, g, start + j]
             now += case.weight[g] * load_scalar(own + (g * widest + j) * 4)
         effect += was - now
@@ -206,75 +221,78 @@ def finish(case: Case, mutated: Mutated, m: int, k: int, importance: int, own: i
             was, more = np.float32(0), np.float32(0)
             for g in range(groups):
                 was += case.weight[g] * case.original[k, g, p]
-                more += case.weight[g] * load_scalar(importance + (g * length + p) * 4)
+                more += case.weight[g] * load_scalar(importance + (gap * g + p) * 4)
             if more != 0:
                 balance += more
                 size += abs(was + more) - abs(was)
             if len(targets) == 0:
-                fill_cell(case.weight, importance, length, found, k, m, p, p)
+                fill_cell(case.weight, importance, gap, found, k, m, p, p)
     if len(targets):
         row = m if len(targets) > 1 else 0
         for w in range(targets.shape[1]):
             if targets[row, w] >= 0:
-                fill_cell(case.weight, importance, length, found, k, m, targets[row, w], w)
+                fill_cell(case.weight, importance, gap, found, k, m, targets[row, w], w)
     found.balance[k, m], found.size[k, m] = balance, size
+    if dense:
+        return
     for g in range(groups):
         for q in range(get(band_count, 0)):
             for p in range(span(band, 0, 2 * q), span(band, 0, 2 * q + 1) + 1):
-                store_scalar(importance + (g * length + p) * 4, np.float32(0))
+                store_scalar(importance + (gap * g + p) * 4, np.float32(0))
         for j in range(width):
             store_scalar(own + (g * widest + j) * 4, np.float32(0))
 
 
 @entry
-def walk(net: int, case: Case, mutated: Mutated, first: int, last: int, tile: int,
-         upstream: Upstream, tops: np.ndarray, targets: np.ndarray, importance: np.ndarray,
-         own: np.ndarray, found: Found, work: int) -> None:
-    """Rows of mutants first..last - 1 in full.
+def walk(net: int, case: Case, mutated: Mutated, part: Part, upstream: Upstream, tops: np.ndarray,
+         targets: np.ndarray, importance: np.ndarray, own: np.ndarray, found: Found,
+         work: int) -> None:
+    """Rows of some mutants.
 
     Parameters
     ----------
-    tile : int
-        The mutant to which entry 0 of ``upstream``'s arrays belongs.
     tops : ndarray (K,) int64
         Addresses of what arrives from a linear head; empty where the head is not.
     targets : ndarray (M or 1, W) int32
         Positions; shape (0, 0) for all of them.
-    importance, own : ndarray (G, L), (G, widest)
-        Scratch, zero on entry and on return.
+    importance : ndarray (K, G, M, L), or (1, G, 1, L)
+        What the changed head moves far and wide, to which the walk adds; or, for linear heads,
+        scratch that is zero on entry and on return.
+    own : ndarray (K, M, G, widest), or (1, 1, G, widest)
+        The source's own importance; likewise.
     """
-    dense = upstream.far.size > 0
-    length, widest = case.original.shape[2], own.shape[1]
+    groups, rows, length = importance.shape[1:]
+    dense, widest = len(tops) == 0, own.shape[3]
+    gap = rows * length
     put(work, f.U_KIND, upstream.kind)
-    put(work, f.U_LANES, upstream.lanes)
-    for m in range(first, last):
+    for m in range(part.mutant, part.last_mutant):
         mutate(net, mutated, m, work)
         forward(net, work)
-        for k in range(upstream.values.shape[0]):
+        row = m if dense else 0
+        for k in range(part.task, part.last_task):
+            layer = k if dense else 0
             if len(tops):
                 found.score[k, m] += linear_score(net, work, tops[k])
-            changes = importance.ctypes.data
-            if dense:
-                changes = upstream.far.ctypes.data + (
-                    k * upstream.far.shape[1] + m - tile) * importance.size * 4
+            changes = importance.ctypes.data + (layer * groups * rows + row) * length * 4
+            mine = own.ctypes.data + (layer * rows + row) * groups * widest * 4
             put(get(work, f.BAND_COUNT), 0, 0)
-            for r in range(len(case.references)):
+            for r in range(part.reference, part.last_reference):
                 put(work, f.REFERENCE, case.references[r])
                 put(work, f.REFERENCE_WINNERS, case.reference_winners[r])
                 put(work, f.U_VALUES, upstream.values[k, r])
                 put(work, f.U_KNOWN, upstream.known[k, r])
-                put(work, f.U_LANE, m - tile)
-                if upstream.coefficients.size:
-                    put(work, f.U_COEFFICIENT, upstream.coefficients.ctypes.data + 4 * (
-                        (k * len(case.references) + r) * upstream.coefficients.shape[2] + m - tile
-                    ) * upstream.lanes)
+                put(work, f.U_LANES, upstream.lanes[k, r])
+                put(work, f.U_LANE, m - part.tile)
+                put(work, f.U_COEFFICIENT,
+                    upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4)
                 backward(net, work)
                 g = case.group[r]
-                near_part(net, case, mutated, m, r, changes + g * length * 4,
-                          own.ctypes.data + g * widest * 4, work)
+                near_part(net, case, mutated, m, r, changes + g * gap * 4, mine + g * widest * 4,
+                          work)
                 forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))
-            finish(case, mutated, m, k, changes, own.ctypes.data, widest, dense, targets, found,
-                   work)
+            if part.close:
+                finish(case, mutated, m, k, changes, gap, mine, widest, dense, targets, found,
+                       work)
         forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
 
 

@@ -1,0 +1,316 @@
+"""Many gradients at once through the original's trunk.
+
+Where the head has hidden layers, what arrives at the trunk is a combination of basis vectors (or,
+where there are too many, each mutant's own gradient). They share the original's gates, so they are
+propagated side by side: ``values`` holds ``lanes`` floats for every (row, channel), a closed gate
+skips all of them, and one weight serves 16 or 32. A thread owns a slice of the lanes.
+
+``known`` has a byte per (row, channel): 0 where nothing has arrived and nothing is stored. A
+convolution whose only reader is an activation is stored nowhere: its gate is applied when the
+activation's values are read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dfim_fast.backends.numba_cpu.events import columns as col
+from dfim_fast.backends.numba_cpu.events import fields as f
+from dfim_fast.backends.numba_cpu.events.access import index, node
+from dfim_fast.backends.numba_cpu.events.jit import entry, kernel
+from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, shares, slope_at
+from dfim_fast.backends.numba_cpu.events.simd import (
+    flag,
+    fma,
+    get,
+    load,
+    load_scalar,
+    multiply,
+    put,
+    set_flag,
+    splat,
+    store,
+    store_scalar,
+)
+
+
+@kernel
+def pass_on(work: int, source: int, target: int, factor: float, first: int, vectors: int) -> None:
+    """target += factor * source, entry to entry, in the lanes of this thread."""
+    if factor == 0 or flag(get(work, f.U_KNOWN), source) == 0:
+        return
+    width = get(work, f.U_LANES) * 4
+    a = get(work, f.U_VALUES) + source * width + first * 64
+    b = get(work, f.U_VALUES) + target * width + first * 64
+    scale = splat(np.float32(factor))
+    if flag(get(work, f.U_KNOWN), target) == 0:
+        set_flag(get(work, f.U_KNOWN), target, 1)
+        for v in range(vectors):
+            store(b + v * 64, multiply(load(a + v * 64), scale))
+    else:
+        for v in range(vectors):
+            store(b + v * 64, fma(load(a + v * 64), scale, load(b + v * 64)))
+
+
+@kernel
+def gates(net: int, work: int, n: int, i: int) -> int:
+    """Address of the multipliers of row i of activation n."""
+    t = node(net, n)
+    below = node(net, get(t, col.SOURCE))
+    o = (get(below, col.BASE) + i * get(below, col.PITCH)) * 4
+    slope = get(net, f.WEIGHT) + (get(t, col.SCALE) + i * get(t, col.SCALE_PITCH)) * 4
+    out = get(work, f.SCRATCH)
+    for v in range(get(t, col.PITCH) >> 4):
+        x, k = get(work, f.ACTS) + o + v * 64, v * 64
+        if get(work, f.RULE) == col.GRADIENT:
+            store(out + k, slope_at(x, slope + k))
+        else:
+            store(out + k, quotient_at(x, get(work, f.REFERENCE) + o + k, slope + k,
+                                       load_scalar(work + f.EPSILON * 8)))
+    return out
+
+
+@kernel
+def clear_row(net: int, work: int, n: int, i: int, first: int, vectors: int) -> int:
+    """Make every entry of a row known; returns the address of its first one."""
+    t = node(net, n)
+    channels, width = get(t, col.CHANNELS), get(work, f.U_LANES) * 4
+    start = get(t, col.ENTRY) + i * channels
+    zero = splat(np.float32(0))
+    for c in range(start, start + channels):
+        if flag(get(work, f.U_KNOWN), c) == 0:
+            set_flag(get(work, f.U_KNOWN), c, 1)
+            for v in range(vectors):
+                store(get(work, f.U_VALUES) + c * width + (first + v) * 64, zero)
+    return get(work, f.U_VALUES) + start * width + first * 64
+
+
+@kernel
+def tap_two(target: int, width: int, channels: int, weight: int, block: int, at: int, value: int,
+            channel: int, e: int, count: int) -> None:
+    """32 lanes of one row: target[c] += sum over up to 4 entries of weight[entry][c] * entry."""
+    zero = splat(np.float32(0))
+    a0 = splat(load_scalar(value + e * 4))
+    p0 = at + get(channel, e) * width
+    x0, y0 = multiply(a0, load(p0)), multiply(a0, load(p0 + 64))
+    x1, y1, x2, y2, x3, y3 = zero, zero, zero, zero, zero, zero
+    w0 = weight + get(channel, e) * block
+    w1, w2, w3 = w0, w0, w0
+    if count > 1:
+        a1, p1 = splat(load_scalar(value + e * 4 + 4)), at + get(channel, e + 1) * width
+        x1, y1 = multiply(a1, load(p1)), multiply(a1, load(p1 + 64))
+        w1 = weight + get(channel, e + 1) * block
+    if count > 2:
+        a2, p2 = splat(load_scalar(value + e * 4 + 8)), at + get(channel, e + 2) * width
+        x2, y2 = multiply(a2, load(p2)), multiply(a2, load(p2 + 64))
+        w2 = weight + get(channel, e + 2) * block
+    if count > 3:
+        a3, p3 = splat(load_scalar(value + e * 4 + 12)), at + get(channel, e + 3) * width
+        x3, y3 = multiply(a3, load(p3)), multiply(a3, load(p3 + 64))
+        w3 = weight + get(channel, e + 3) * block
+    for c in range(channels):
+        o = target + c * width
+        s, t = load(o), load(o + 64)
+        w = splat(load_scalar(w0 + c * 4))
+        s, t = fma(w, x0, s), fma(w, y0, t)
+        w = splat(load_scalar(w1 + c * 4))
+        s, t = fma(w, x1, s), fma(w, y1, t)
+        w = splat(load_scalar(w2 + c * 4))
+        s, t = fma(w, x2, s), fma(w, y2, t)
+        w = splat(load_scalar(w3 + c * 4))
+        s, t = fma(w, x3, s), fma(w, y3, t)
+        store(o, s)
+        store(o + 64, t)
+
+
+@kernel
+def tap_one(target: int, width: int, channels: int, weight: int, block: int, at: int, value: int,
+            channel: int, e: int, count: int) -> None:
+    """The same for 16 lanes."""
+    zero = splat(np.float32(0))
+    x0 = multiply(splat(load_scalar(value + e * 4)), load(at + get(channel, e) * width))
+    x1, x2, x3 = zero, zero, zero
+    w0 = weight + get(channel, e) * block
+    w1, w2, w3 = w0, w0, w0
+    if count > 1:
+        x1 = multiply(splat(load_scalar(value + e * 4 + 4)),
+                      load(at + get(channel, e + 1) * width))
+        w1 = weight + get(channel, e + 1) * block
+    if count > 2:
+        x2 = multiply(splat(load_scalar(value + e * 4 + 8)),
+                      load(at + get(channel, e + 2) * width))
+        w2 = weight + get(channel, e + 2) * block
+    if count > 3:
+        x3 = multiply(splat(load_scalar(value + e * 4 + 12)),
+                      load(at + get(channel, e + 3) * width))
+        w3 = weight + get(channel, e + 3) * block
+    for c in range(channels):
+        o = target + c * width
+        s = fma(splat(load_scalar(w0 + c * 4)), x0, load(o))
+        s = fma(splat(load_scalar(w1 + c * 4)), x1, s)
+        s = fma(splat(load_scalar(w2 + c * 4)), x2, s)
+        store(o, fma(splat(load_scalar(w3 + c * 4)), x3, s))
+
+
+@kernel
+def convolution_lanes(net: int, work: int, n: int, first: int, vectors: int) -> None:
+    """Entries behind open gates times the transposed weights."""
+    t = node(net, n)
+    s = get(t, col.SOURCE)
+    below = node(net, s)
+    fused = get(t, col.FUSED)
+    source = node(net, fused) if fused >= 0 else t
+    channels, width = get(t, col.CHANNELS), get(work, f.U_LANES) * 4
+    value, channel, known = get(work, f.VALUE), get(work, f.CHANNEL), get(work, f.U_KNOWN)
+    pitch, block = get(below, col.PITCH), get(t, col.BACKWARD_BLOCK) * 4
+    for i in range(get(t, col.ROWS)):
+        start = get(source, col.ENTRY) + i * channels
+        count = 0
+        q = gates(net, work, fused, i) if fused >= 0 else np.int64(0)
+        for c in range(channels):
+            if flag(known, start + c):
+                factor = load_scalar(q + c * 4) if fused >= 0 else np.float32(1)
+                if factor != 0:
+                    put(channel, count, c)
+                    store_scalar(value + count * 4, factor)
+                    count += 1
+        if count == 0:
+            continue
+        at = get(work, f.U_VALUES) + start * width + first * 64
+        for j in range(get(t, col.KERNEL)):
+            r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
+            if r < 0 or r >= get(below, col.ROWS):
+                continue
+            target = clear_row(net, work, s, r, first, vectors)
+            weight = get(net, f.WEIGHT) + (get(t, col.BACKWARD) + j * pitch) * 4
+            for e in range(0, count, 4):
+                v = 0
+                while v + 2 <= vectors:
+                    tap_two(target + v * 64, width, get(below, col.CHANNELS), weight, block,
+                            at + v * 64, value, channel, e, count - e)
+                    v += 2
+                if v < vectors:
+                    tap_one(target + v * 64, width, get(below, col.CHANNELS), weight, block,
+                            at + v * 64, value, channel, e, count - e)
+
+
+@kernel
+def max_pool_lanes(net: int, work: int, n: int, first: int, vectors: int) -> None:
+    """To the winner of x, or shared with the winner of r."""
+    t = node(net, n)
+    below = node(net, get(t, col.SOURCE))
+    channels, pitch = get(t, col.CHANNELS), get(t, col.PITCH)
+    epsilon = load_scalar(work + f.EPSILON * 8)
+    reference = get(work, f.REFERENCE)
+    for i in range(get(t, col.ROWS)):
+        for c in range(channels):
+            source = get(t, col.ENTRY) + i * channels + c
+            k = (get(t, col.WINNER) + i * pitch + c) * 4
+            w = np.int64(load_scalar(get(work, f.WINNERS) + k))
+            to_x, to_r, r = np.float32(1), np.float32(0), w
+            if get(work, f.RULE) == col.SHAP:
+                r = np.int64(load_scalar(get(work, f.REFERENCE_WINNERS) + k))
+                o = (get(t, col.BASE) + i * pitch + c) * 4
+                to_x, to_r = shares(
+                    load_scalar(get(work, f.ACTS) + o), load_scalar(reference + o),
+                    load_scalar(reference + (get(below, col.BASE) + w * pitch + c) * 4),
+                    load_scalar(get(work, f.ACTS) + (get(below, col.BASE) + r * pitch + c) * 4),
+                    epsilon)
+            target = get(below, col.ENTRY) + c
+            pass_on(work, source, target + w * channels, to_x, first, vectors)
+            pass_on(work, source, target + r * channels, to_r, first, vectors)
+
+
+@kernel
+def average_pool_lanes(net: int, work: int, n: int, first: int, vectors: int) -> None:
+    """factor times to every row of the window."""
+    t = node(net, n)
+    below = node(net, get(t, col.SOURCE))
+    channels = get(t, col.CHANNELS)
+    for i in range(get(t, col.ROWS)):
+        factor = load_scalar(get(net, f.WEIGHT) + (get(t, col.SCALE) + i) * 4)
+        for j in range(get(t, col.KERNEL)):
+            r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
+            if 0 <= r < get(below, col.ROWS):
+                for c in range(channels):
+                    pass_on(work, get(t, col.ENTRY) + i * channels + c,
+                            get(below, col.ENTRY) + r * channels + c, factor, first, vectors)
+
+
+@kernel
+def row_lanes(net: int, work: int, n: int, i: int, first: int, vectors: int) -> None:
+    """One row of an operator that only scales, adds or moves entries."""
+    t = node(net, n)
+    op, channels = get(t, col.OP), get(t, col.CHANNELS)
+    start = get(t, col.ENTRY) + i * channels
+    factors = np.int64(0)
+    if op == col.ACTIVATION:
+        factors = gates(net, work, n, i)
+    elif op == col.AFFINE:
+        factors = get(net, f.WEIGHT) + (get(t, col.SCALE) + i * get(t, col.SCALE_PITCH)) * 4
+    for k in range(get(t, col.COUNT)):
+        below = node(net, index(net, get(t, col.SOURCES) + k))
+        width, base = get(below, col.CHANNELS), get(below, col.ENTRY)
+        at = index(net, get(t, col.INDEX) + k) if (
+            op == col.CONCAT_ROWS or op == col.CONCAT_CHANNELS) else np.int64(0)
+        r = i
+        if op == col.CONCAT_ROWS:
+            r = i - at
+            if r < 0 or r >= get(below, col.ROWS):
+                continue
+        elif op == col.TAKE_ROWS:
+            r = get(t, col.FIRST) + get(t, col.STEP) * i
+        if op == col.CONCAT_CHANNELS:
+            for c in range(width):
+                pass_on(work, start + at + c, base + r * width + c, np.float32(1), first, vectors)
+        elif op == col.TAKE_CHANNELS:
+            for c in range(channels):
+                pass_on(work, start + c, base + r * width + index(net, get(t, col.INDEX) + c),
+                        np.float32(1), first, vectors)
+        else:
+            sign = np.float32(1)
+            if op == col.ADD and index(net, get(t, col.INDEX) + k) < 0:
+                sign = np.float32(-1)
+            for c in range(channels):
+                factor = load_scalar(factors + c * 4) if factors != 0 else sign
+                pass_on(work, start + c, base + r * width + c, factor, first, vectors)
+
+
+@entry
+def basis_backward(net: int, work: int, first: int, vectors: int) -> None:
+    """All nodes, for the lanes ``16 * first`` onwards, ``vectors`` times 16 of them.
+
+    The cut nodes' entries hold what comes from the head, and are known.
+    """
+    for n in range(get(net, f.NODES) - 1, 0, -1):
+        op = get(node(net, n), col.OP)
+        if op == col.CONV:
+            convolution_lanes(net, work, n, first, vectors)
+        elif op == col.MAX_POOL:
+            max_pool_lanes(net, work, n, first, vectors)
+        elif op == col.AVERAGE_POOL:
+            average_pool_lanes(net, work, n, first, vectors)
+        else:
+            if op == col.ACTIVATION:
+                s = get(node(net, n), col.SOURCE)
+                if get(node(net, s), col.FUSED) == n:
+                    continue
+            for i in range(get(node(net, n), col.ROWS)):
+                row_lanes(net, work, n, i, first, vectors)
+
+
+@entry
+def read_importance(net: int, work: int, reading: np.ndarray, out: np.ndarray) -> None:
+    """Importance per basis vector, out (L, lanes): what arrives at node 0 dotted with ``reading``."""
+    t = node(net, 0)
+    lanes = get(work, f.U_LANES)
+    for p in range(len(reading)):
+        o = out.ctypes.data + p * lanes * 4
+        for b in range(4):
+            entry_ = get(t, col.ENTRY) + p * 4 + b
+            if reading[p, b] == 0 or flag(get(work, f.U_KNOWN), entry_) == 0:
+                continue
+            scale = splat(np.float32(reading[p, b]))
+            a = get(work, f.U_VALUES) + entry_ * lanes * 4
+            for v in range(lanes >> 4):
+                store(o + v * 64, fma(load(a + v * 64), scale, load(o + v * 64)))

@@ -1,0 +1,205 @@
+"""Heads with hidden layers: far part by matrix products, near part by the walk.
+
+A mutant's gradient at the top of the trunk differs from the original's everywhere, but lies in a
+space of few dimensions (``head``). The basis goes down the original's trunk once per sequence and
+reference; where it would be larger than the mutants are many, or than memory allows, the mutants'
+own gradients go down instead, a tile at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dfim_fast.backends.numba_cpu.events import columns as col
+from dfim_fast.backends.numba_cpu.events import fields as f
+from dfim_fast.backends.numba_cpu.events.arriving import DOT, LANE
+from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_importance
+from dfim_fast.backends.numba_cpu.events.head import Acts
+from dfim_fast.backends.numba_cpu.events.layout import aligned
+from dfim_fast.backends.numba_cpu.events.walk import Part, Upstream, walk, walk_forward
+from dfim_fast.ops.base import Array
+
+if TYPE_CHECKING:
+    from dfim_fast.backends.numba_cpu.events.run import Run
+
+TILE = 64  # mutants whose own gradients go down together
+BYTES = 600 << 20  # most that all bases of a sequence may take
+ROWS = 128  # mutants per matrix product: fixed, so that bits do not depend on threads
+
+
+def padded(size: int) -> int:
+    """Whole vectors."""
+    return -(-size // 16) * 16
+
+
+class Lanes:
+    """Vectors side by side in the trunk: memory, and the way down."""
+
+    def __init__(self, run: Run, size: int) -> None:
+        self.run, self.lanes = run, padded(size)
+        self.entries = run.program.builder.entries
+        self.values = run.memory.large(self.entries * self.lanes)
+        self.known = np.zeros(self.entries, np.uint8)
+        self.importance = np.zeros((len(run.x), self.lanes), np.float32)
+
+    def descend(self, tops: Acts, r: int) -> None:
+        """Propagate tops (F, L, C) of the cut nodes; r: reference."""
+        run = self.run
+        values = self.values.reshape(self.entries, self.lanes)
+        self.known[:] = 0
+        for n, g in tops.items():
+            row = run.net.table[run.program.builder.place[n]]
+            start, size = row[col.ENTRY], row[col.ROWS] * row[col.CHANNELS]
+            values[start : start + size, : len(g)] = g.reshape(len(g), size).T
+            values[start : start + size, len(g) :] = 0
+            self.known[start : start + size] = 1
+        vectors = self.lanes // 16
+        share = -(-vectors // run.threads)
+        share += share % 2 if vectors > share else 0  # pairs of vectors go faster
+
+        def go(first: int, t: int) -> None:
+            work = run.memory.works[t]
+            known = self.known if first == 0 else self.known_top.copy()
+            kept = self.enter(work, known, r)
+            basis_backward(run.net.address, work.address, first, min(share, vectors - first))
+            work.header[:] = kept
+
+        self.known_top = self.known.copy()
+        run.spread_out(go, list(range(0, vectors, share)))
+        self.importance[:] = 0
+        work = run.memory.works[0]
+        kept = self.enter(work, self.known, r)
+        read_importance(run.net.address, work.address, run.case.reading[r], self.importance)
+        work.header[:] = kept
+
+    def enter(self, work: Any, known: Array, r: int) -> Array:
+        """Point a thread's header here; returns the header as it was."""
+        kept = work.header.copy()
+        work.header[f.U_VALUES] = self.values.ctypes.data
+        work.header[f.U_LANES] = self.lanes
+        work.header[f.U_KNOWN] = known.ctypes.data
+        work.header[f.REFERENCE] = self.run.case.references[r]
+        work.header[f.REFERENCE_WINNERS] = self.run.case.reference_winners[r]
+        return kept
+
+
+def hidden_rows(run: Run) -> None:
+    """Fill in ``run.found``."""
+    head, many = run.head, len(run.mutated.start)
+    inputs = aligned(many * head.width).reshape(many, head.width)
+    inputs[:] = head.inputs(run.acts)[0]
+    piece = max(1, min(64, -(-many // (4 * run.threads))))
+
+    def go(first: int, t: int) -> None:
+        walk_forward(run.net.address, run.mutated, first, min(first + piece, many), inputs,
+                     run.memory.works[t].address)
+
+    run.spread_out(go, list(range(0, many, piece)))
+    mutants = head.from_inputs(inputs)
+    run.found.score[:] = head.scores(mutants)
+    original = {n: a[:1] for n, a in run.acts.items()}
+    bases = []
+    for r in range(run.count):
+        reference = {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(
+            run.references) else None
+        bases.append(head.basis(original, mutants, reference, run.program.rule))
+    run.importance = np.zeros((run.tasks, run.groups, many, len(run.x)), np.float32)
+    run.own = np.zeros((run.tasks, many, run.groups, run.mutated.columns.shape[1]), np.float32)
+    size = max(b.coefficients.shape[2] for b in bases)
+    bytes_each = run.program.builder.entries * padded(size) * 4
+    if size < many and bytes_each <= BYTES:
+        by_basis(run, bases, max(1, BYTES // bytes_each))
+    else:
+        by_tiles(run, original, mutants)
+
+
+def by_basis(run: Run, bases: list, chunk: int) -> None:
+    """Bases down the trunk, ``chunk`` references at a time."""
+    many, shape = len(run.mutated.start), (run.tasks, run.count)
+    for first in range(0, run.count, chunk):
+        last = min(first + chunk, run.count)
+        upstream = Upstream(*(np.zeros(shape, np.int64) for _ in range(4)), DOT)
+        lanes, weights = [], []
+        for r in range(first, last):
+            basis = bases[r]
+            size = basis.coefficients.shape[2]
+            down = Lanes(run, size)
+            down.descend(run.head.below(basis.vectors), r)
+            padded_up = aligned(run.tasks * many * down.lanes).reshape(run.tasks, many, down.lanes)
+            padded_up[:, :, :size] = basis.coefficients
+            lanes.append(down)
+            weights.append(padded_up)
+            for k in range(run.tasks):
+                upstream.values[k, r], upstream.known[k, r] = (
+                    down.values.ctypes.data, down.known.ctypes.data)
+                upstream.lanes[k, r] = down.lanes
+                upstream.coefficients[k, r] = padded_up[k].ctypes.data
+                run.case.original[k, run.case.group[r]] += (
+                    run.case.share[r] * down.importance[:, k])
+        far(run, lanes, weights, first)
+        finish(run, upstream, first, last, 0, many)
+        for down in lanes:
+            run.memory.give_back(down.values)
+
+
+def far(run: Run, lanes: list[Lanes], weights: list[Array], first: int) -> None:
+    """importance += coefficients (M, F) @ basis (F, L), without the tasks' own vectors."""
+    many, tasks = len(run.mutated.start), run.tasks
+
+    def go(start: int, t: int) -> None:
+        stop = min(start + ROWS, many)
+        for k in range(tasks):
+            for i, (down, w) in enumerate(zip(lanes, weights, strict=True)):
+                g, share = run.case.group[first + i], run.case.share[first + i]
+                product = w[k, start:stop, tasks:] @ down.importance[:, tasks:].T
+                if share != 1:
+                    product *= share
+                run.importance[k, g, start:stop] += product
+
+    run.spread_out(go, list(range(0, many, ROWS)))
+
+
+def finish(run: Run, upstream: Upstream, first: int, last: int, start: int, stop: int,
+           tasks: tuple[int, int] | None = None) -> None:
+    """The near part of mutants start..stop, for references first..last."""
+    piece = max(1, min(64, -(-(stop - start) // (4 * run.threads))))
+    low, high = (0, run.tasks) if tasks is None else tasks
+    tops = np.zeros(0, np.int64)
+
+    def go(m: int, t: int) -> None:
+        part = Part(m, min(m + piece, stop), low, high, first, last, last == run.count, start)
+        walk(run.net.address, run.case, run.mutated, part, upstream, tops, run.targets,
+             run.importance, run.own, run.found, run.memory.works[t].address)
+
+    run.spread_out(go, list(range(start, stop, piece)))
+
+
+def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
+    """Each mutant's own gradient down the trunk, less the original's."""
+    many, shape = len(run.mutated.start), (run.tasks, run.count)
+    down, rule = Lanes(run, TILE), run.program.rule
+    against = [{n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
+               for r in range(run.count)]
+    base = np.zeros((*shape, len(run.x)), np.float32)
+    for k in range(run.tasks):
+        for r in range(run.count):
+            down.descend(run.head.below(run.head.own(original, against[r], rule, k)), r)
+            base[k, r] = down.importance[:, 0]
+            run.case.original[k, run.case.group[r]] += run.case.share[r] * base[k, r]
+    for k in range(run.tasks):
+        for start in range(0, many, TILE):
+            stop = min(start + TILE, many)
+            tile = {n: a[start:stop] for n, a in mutants.items()}
+            for r in range(run.count):
+                theirs = run.head.own(tile, against[r], rule, k)
+                down.descend(run.head.below(theirs), r)
+                run.importance[k, run.case.group[r], start:stop] += run.case.share[r] * (
+                    down.importance[:, : stop - start].T - base[k, r])
+                upstream = Upstream(*(np.zeros(shape, np.int64) for _ in range(4)), LANE)
+                upstream.values[k, r] = down.values.ctypes.data
+                upstream.known[k, r] = down.known.ctypes.data
+                upstream.lanes[k, r] = down.lanes
+                finish(run, upstream, r, r + 1, start, stop, (k, k + 1))
+    run.memory.give_back(down.values)

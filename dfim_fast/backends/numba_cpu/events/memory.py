@@ -1,0 +1,38 @@
+"""Memory of one run, kept between runs of the same shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
+from dfim_fast.backends.numba_cpu.events.work import Work
+from dfim_fast.ops.base import Array
+
+
+class Memory:
+    """Blobs of one run: activations of the sequence and its references, and one Work per thread."""
+
+    def __init__(self, builder: Builder, references: int, threads: int) -> None:
+        self.builder = builder
+        self.acts = [aligned(builder.floats + SLACK) for _ in range(1 + references)]
+        self.winners = [aligned(builder.winners + SLACK) for _ in range(1 + references)]
+        self.upstream: list[Array] = []
+        self.spare: list[Array] = []
+        self.works = [Work(builder) for _ in range(threads)]
+
+    def upstreams(self, count: int) -> list[Array]:
+        """Blobs for what arrives at every node."""
+        while len(self.upstream) < count:
+            self.upstream.append(aligned(self.builder.floats + SLACK))
+        return self.upstream[:count]
+
+    def large(self, size: int) -> Array:
+        """At least ``size`` floats that may hold anything."""
+        for i, array in enumerate(self.spare):
+            if size <= len(array):
+                return self.spare.pop(i)[:size]
+        return aligned(size)
+
+    def give_back(self, array: Array) -> None:
+        """Keep memory from ``large`` for the next run."""
+        self.spare.append(array)

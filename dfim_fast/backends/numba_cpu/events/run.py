@@ -1,0 +1,172 @@
+"""One sequence through the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dfim_fast.backends.numba_cpu.events import columns as col
+from dfim_fast.backends.numba_cpu.events import fields as f
+from dfim_fast.backends.numba_cpu.events.arriving import ROWS_OF_U
+from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward
+from dfim_fast.backends.numba_cpu.events.hidden import hidden_rows
+from dfim_fast.backends.numba_cpu.events.memory import Memory
+from dfim_fast.backends.numba_cpu.events.rows import Rows
+from dfim_fast.backends.numba_cpu.events.walk import (
+    PROJECTED,
+    Case,
+    Found,
+    Mutated,
+    Part,
+    Upstream,
+    walk,
+)
+from dfim_fast.ops.base import Array
+
+if TYPE_CHECKING:
+    from dfim_fast.backends.numba_cpu.events.program import EventProgram
+
+GROUPS = 5  # of references, for the standard error
+
+
+class Run:
+    """One sequence."""
+
+    def __init__(self, program: EventProgram, memory: Memory, x: Array, references: Array,
+                 mutated: Mutated, targets: Array, pool: ThreadPoolExecutor, threads: int) -> None:
+        self.program, self.memory, self.pool, self.threads = program, memory, pool, threads
+        self.x, self.references, self.mutated, self.targets = x, references, mutated, targets
+        self.net, self.head = program.net, program.head
+        self.tasks, self.count = len(program.tasks), max(1, len(references))
+        sizes = np.bincount(np.arange(self.count) % GROUPS, minlength=min(self.count, GROUPS))
+        self.sizes, self.groups = sizes, len(sizes)
+
+    def spread_out(self, function: Callable[[int, int], None], items: list[int]) -> None:
+        """Call ``function(item, thread)`` for all items, over the threads."""
+        def part(t: int) -> None:
+            for item in items[t :: self.threads]:
+                function(item, t)
+        if self.threads == 1:
+            part(0)
+        else:
+            list(self.pool.map(part, range(self.threads)))
+
+    def rows(self) -> Rows:
+        """All of it."""
+        memory, program = self.memory, self.program
+        inputs = [self.x, *self.references]
+
+        def one(i: int, t: int) -> None:
+            work = memory.works[t]
+            kept = work.header.copy()
+            work.header[[f.NEW, f.ACTS]] = memory.acts[i].ctypes.data
+            work.header[f.WINNER] = memory.winners[i].ctypes.data
+            full_forward(self.net.address, inputs[i], work.address)
+            work.header[:] = kept
+
+        self.spread_out(one, list(range(len(inputs))))
+        self.acts = self.head.forward(program.cut_values(memory.acts))
+        scores = self.head.scores(self.acts)
+        self.prepare(scores)
+        if self.head.linear:
+            self.linear_rows()
+        else:
+            hidden_rows(self)
+        return self.result(scores)
+
+    def prepare(self, scores: Array) -> None:
+        """Case and empty results."""
+        memory, program = self.memory, self.program
+        length, many = len(self.x), len(self.mutated.start)
+        width = self.targets.shape[1] if len(self.targets) else length
+        group = np.arange(self.count) % GROUPS
+        none = memory.acts[:1], memory.winners[:1]
+        blobs, winners = (memory.acts[1:], memory.winners[1:]) if len(self.references) else none
+        for work in memory.works:
+            work.header[f.ACTS] = memory.acts[0].ctypes.data
+            work.header[f.WINNERS] = memory.winners[0].ctypes.data
+            work.header[f.RULE] = program.kind
+            work.set_epsilon(program.rule.epsilon)
+        self.case = Case(
+            np.array([b.ctypes.data for b in blobs], np.int64),
+            np.array([b.ctypes.data for b in winners], np.int64),
+            self.references if len(self.references) else self.x[None],
+            np.ascontiguousarray(program.reading(self.x, self.references)), program.how,
+            group,
+            (1 / self.sizes[group]).astype(np.float32),
+            (self.sizes / self.sizes.sum()).astype(np.float32),
+            np.zeros((self.tasks, self.groups, length), np.float32),
+        )
+        spread = (self.tasks, many, width) if self.groups > 1 else (0, 0, 0)
+        self.found = Found(
+            np.zeros((self.tasks, many, width), np.float32), np.zeros(spread, np.float32),
+            np.zeros((self.tasks, many), np.float32),
+            np.repeat(scores[:, :1].astype(np.float32), many, axis=1),
+            np.zeros((self.tasks, many)), np.zeros((self.tasks, many)),
+        )
+
+    def linear_rows(self) -> None:
+        """The head is linear: u is the original's gradient, and maps are banded."""
+        memory, program, case = self.memory, self.program, self.case
+        pairs = [(k, r) for k in range(self.tasks) for r in range(self.count)]
+        blobs = memory.upstreams(len(pairs))
+        own = np.zeros((len(pairs), len(self.x)), np.float32)
+
+        def arrive(i: int, t: int) -> None:
+            k, r = pairs[i]
+            work = memory.works[t]
+            kept = work.header.copy()
+            work.header[f.DIFFERENCE] = blobs[i].ctypes.data
+            work.header[f.REFERENCE] = case.references[r]
+            work.header[f.REFERENCE_WINNERS] = case.reference_winners[r]
+            work.header[f.PLAIN] = 1
+            full_backward(self.net.address, program.tops[k].ctypes.data, work.address,
+                          program.builder.floats)
+            work.header[:] = kept
+            row = self.net.table[0]
+            rows, pitch = row[col.ROWS], row[col.PITCH]
+            g = blobs[i][row[col.BASE] : row[col.BASE] + rows * pitch].reshape(rows, pitch)[:, :4]
+            own[i] = (g * case.reading[r]).sum(1)
+
+        self.spread_out(arrive, list(range(len(pairs))))
+        for (k, r), c in zip(pairs, own, strict=True):
+            case.original[k, case.group[r]] += case.share[r] * c
+        values = np.array([b.ctypes.data for b in blobs], np.int64).reshape(self.tasks, self.count)
+        none = np.zeros_like(values)
+        upstream = Upstream(values, none, none, none, ROWS_OF_U)
+        tops = np.array([b.ctypes.data for b in program.tops], np.int64)
+        many = len(self.mutated.start)
+        piece = max(1, min(64, -(-many // (4 * self.threads))))
+
+        def go(first: int, t: int) -> None:
+            part = Part(first, min(first + piece, many), 0, self.tasks, 0, self.count, True, 0)
+            walk(self.net.address, case, self.mutated, part, upstream, tops, self.targets,
+                 np.zeros((1, self.groups, 1, len(self.x)), np.float32),
+                 np.zeros((1, 1, self.groups, self.mutated.columns.shape[1]), np.float32),
+                 self.found, memory.works[t].address)
+
+        self.spread_out(go, list(range(0, many, piece)))
+
+    def result(self, scores: Array) -> Rows:
+        """Rows, with the error of summation-to-delta."""
+        case, found = self.case, self.found
+        importance = np.einsum("g,kgl->kl", case.weight, case.original)
+        expected = error = None
+        if len(self.references):
+            expected = scores[:, 1:].mean(1)
+            if self.program.how == PROJECTED and self.program.kind == col.SHAP:
+                total = importance.sum(1, dtype=np.float64)[:, None]
+                size = np.abs(importance).sum(1, dtype=np.float64)[:, None]
+                off = np.concatenate([total, total + found.balance], 1)
+                y = np.concatenate([scores[:, :1], found.score], 1)
+                off = np.abs(off - (y - expected[:, None]))
+                off = np.maximum(off - 64 * np.finfo(np.float32).eps * np.abs(y), 0)
+                size = np.concatenate([size, np.maximum(size + found.size, 0)], 1)
+                error = float(np.max(np.divide(off, size, out=off, where=size > 0), initial=0.0))
+        return Rows(found.fis, found.spread if self.groups > 1 else None, found.self_effect,
+                    found.score, importance, scores[:, 0].astype(np.float32), expected, error)
+
+
