@@ -160,7 +160,7 @@ def colour_bar(ax: Axes, cells: Cells, limit: float, cmap: str | Colormap) -> No
         cax=bar,
         extend="both" if over and under else "max" if over else "min" if under else "neither",
     )
-    colorbar.set_label("FIS: importance lost", fontsize=LABEL_SIZE)
+    colorbar.set_label("FIS: importance lost", fontsize=LABEL_SIZE, labelpad=8)
     bar.tick_params(labelsize=TICK_SIZE)
     value_ticks(bar.yaxis, 5, symmetric=True)
     if untested:

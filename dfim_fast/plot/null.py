@@ -41,6 +41,11 @@ def _mean_and_sd(fit: Any, null: NDArray[np.float64]) -> tuple[float, float]:
     return mean, sd
 
 
+def _count(value: float, _: int) -> str:
+    """A number of cells, written out: 1,000,000, or 0.1 where a scaled null goes below one."""
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
 def plot_null(
     null_values: ArrayLike,
     scores: ArrayLike,
@@ -102,7 +107,7 @@ def plot_null(
     ax.set_yscale("log")
     ax.set_ylim(bottom=floor)
     ax.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.yaxis.set_major_formatter(FuncFormatter(_count))
     ax.set_xlabel("FIS: importance lost", fontsize=LABEL_SIZE)
     ax.set_ylabel("cells", fontsize=LABEL_SIZE)
     open_frame(ax)

@@ -74,31 +74,8 @@ class Significance:
 
     def report(self) -> str:
         """Describe null, test, fit and outcome, a line each."""
-        side = "one-sided, absolute scores" if self.absolute else "two-sided"
-        called = int(np.count_nonzero(self.significant))
-        lines = [
-            f"null: {self.null_kind}, pool={self.pool} ({_count(self.pools, 'pool')}), "
-            f"{_count(self.null_size, 'value')} in the smallest"
-            + ("" if self.checked else "; how scores and null were made is not known, not checked"),
-            f"test: {self.null_model}, {side}; {_count(self.tests, 'test')}, "
-            f"{_count(self.masked, 'masked cell')} left out",
-        ]
-        if self.fit is None:
-            lines.append(f"smallest p this null can give: {self.smallest_p:.3g}")
-        else:
-            lines.extend(_fit_lines(self.fit))
-        lines.append(
-            f"correction: {_CORRECTION_NAMES[self.correction]}, family={self.family} "
-            f"({_count(self.families, 'family', 'families')}), alpha={self.alpha:g}"
-        )
-        lines.append(f"significant: {called} of {self.tests} ({called / self.tests:.2%})")
-        if self.correction == "decoy":
-            beyond = int(np.count_nonzero(np.asarray(self.q) == 0))
-            lines.append(
-                f"of these {beyond} lie beyond every null value: their q of 0 means below what "
-                "this null resolves"
-            )
-        return "\n".join(lines)
+        beyond = int(np.count_nonzero(np.asarray(self.q) == 0))
+        return "\n".join(report_lines(self, int(np.count_nonzero(self.significant)), beyond))
 
     def __repr__(self) -> str:
         called = int(np.count_nonzero(self.significant))
@@ -107,6 +84,41 @@ class Significance:
             f"{self.alpha:g}; null_model={self.null_model!r}, pool={self.pool!r}, "
             f"family={self.family!r}, smallest_p={self.smallest_p:.3g})"
         )
+
+
+def report_lines(outcome: Any, called: int, beyond: int) -> list[str]:
+    """Null, test, fit and outcome in words.
+
+    Parameters
+    ----------
+    outcome : Significance, or StreamedSignificance
+        Of which only settings, sizes and fits are read.
+    called, beyond : int
+        Significant tests, and tests whose decoy rate is 0.
+    """
+    side = "one-sided, absolute scores" if outcome.absolute else "two-sided"
+    lines = [
+        f"null: {outcome.null_kind}, pool={outcome.pool} ({_count(outcome.pools, 'pool')}), "
+        f"{_count(outcome.null_size, 'value')} in the smallest"
+        + ("" if outcome.checked else "; how scores and null were made is not known, not checked"),
+        f"test: {outcome.null_model}, {side}; {_count(outcome.tests, 'test')}, "
+        f"{_count(outcome.masked, 'masked cell')} left out",
+    ]
+    if outcome.fit is None:
+        lines.append(f"smallest p this null can give: {outcome.smallest_p:.3g}")
+    else:
+        lines.extend(_fit_lines(outcome.fit))
+    lines.append(
+        f"correction: {_CORRECTION_NAMES[outcome.correction]}, family={outcome.family} "
+        f"({_count(outcome.families, 'family', 'families')}), alpha={outcome.alpha:g}"
+    )
+    lines.append(f"significant: {called} of {outcome.tests} ({called / outcome.tests:.2%})")
+    if outcome.correction == "decoy":
+        lines.append(
+            f"of these {beyond} lie beyond every null value: their q of 0 means below what "
+            "this null resolves"
+        )
+    return lines
 
 
 def _count(n: int, one: str, many: str | None = None) -> str:

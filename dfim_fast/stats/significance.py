@@ -74,12 +74,7 @@ def significance(
     InputError
         If either side is no map, table or array of real numbers, or holds infinite values.
     """
-    _check_choice("null_model", null_model, NULL_MODELS)
-    _check_choice("pool", pool, LEVELS)
-    _check_choice("family", family, LEVELS)
-    _check_choice("correction", correction, CORRECTIONS)
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
-        raise SettingsError(f"alpha={alpha!r}: pass a number between 0 and 1, such as 0.05")
+    check_settings(null_model, pool, family, correction, alpha)
     observed, nulls = read(scores, null)
     if not observed.tested.any():
         raise SettingsError(
@@ -156,6 +151,23 @@ def significance(
         correction=correction,
         alpha=float(alpha),
     )
+
+
+def check_settings(
+    null_model: str, pool: str, family: str, correction: str, alpha: float
+) -> None:
+    """Refuse options of `significance` that it does not know.
+
+    Raises
+    ------
+    SettingsError
+    """
+    _check_choice("null_model", null_model, NULL_MODELS)
+    _check_choice("pool", pool, LEVELS)
+    _check_choice("family", family, LEVELS)
+    _check_choice("correction", correction, CORRECTIONS)
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
+        raise SettingsError(f"alpha={alpha!r}: pass a number between 0 and 1, such as 0.05")
 
 
 def _check_choice(option: str, value: Any, known: tuple[str, ...]) -> None:

@@ -1,0 +1,98 @@
+"""`dfim-fast map`: nucleotide maps of sequences, judged, in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfim_fast.cli import options as o
+from dfim_fast.errors import SettingsError
+
+
+def map_sequences(
+    model: o.ModelPath,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
+    sequences: Annotated[Path | None, typer.Argument(
+        metavar="[SEQUENCES]", help="FASTA, plain or gzipped; or give --bed and --genome.")] = None,
+    bed: Annotated[Path | None, typer.Option(
+        help="BED regions; one sequence around the centre of each.")] = None,
+    genome: Annotated[Path | None, typer.Option(
+        help="FASTA the regions are cut from, with its .fai index.")] = None,
+    sequence_length: o.SequenceLength = None,
+    target: o.Target = "logit",
+    task: o.Task = None,
+    method: o.Method = "deeplift",
+    references: o.References = "dinucleotide",
+    n_references: o.NReferences = 20,
+    gc: o.GC = 0.46,
+    contribution: o.Contribution = "projected",
+    maxpool: o.MaxPool = "shap",
+    epsilon: o.Epsilon = 1e-6,
+    sources: o.Sources = None,
+    targets: o.Targets = None,
+    window: o.Window = None,
+    n_null: Annotated[int, typer.Option(
+        min=1, help="Dinucleotide-shuffled copies of each sequence to make the null from.")] = 1,
+    null_model: Annotated[str, typer.Option(
+        help="empirical: count null values; gaussian: fit them, as the paper does.")] = "empirical",
+    pool: Annotated[str, typer.Option(
+        help="Null values that judge a score, of the same: task, sequence or global.")] = "task",
+    family: Annotated[str, typer.Option(
+        help="Tests corrected together, likewise: task, sequence or global.")] = "task",
+    correction: Annotated[str, typer.Option(
+        help="bh (Benjamini-Hochberg), by (Benjamini-Yekutieli) or decoy.")] = "bh",
+    alpha: Annotated[float, typer.Option(help="Level of significance.")] = 0.05,
+    random_state: o.RandomState = 0,
+    figures: Annotated[int, typer.Option(min=0, help="Sequences to draw, strongest first.")] = 5,
+    top: Annotated[int, typer.Option(min=0, help="Rows of the table, strongest first.")] = 100_000,
+    backend: o.BackendName = "auto",
+    memory_limit: o.MemoryLimit = None,
+    threads: o.Threads = None,
+    overwrite: Annotated[bool, typer.Option(
+        "--overwrite", help="Replace an earlier result, when this one is complete.")] = False,
+    quiet: Annotated[bool, typer.Option(
+        "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
+) -> None:  # fmt: skip
+    """Map how mutating each base changes the importance of every other, and judge it.
+
+    OUT becomes a folder with maps.zarr (all maps, p and q), interactions.tsv.gz and .parquet
+    (strongest first), figures and summary.txt. It appears only when all of it is complete.
+    """
+    if (sequences is None) == (bed is None):
+        raise SettingsError("give either a FASTA file or --bed with --genome, to say which "
+                            "sequences to map")
+    if (bed is None) != (genome is None):
+        raise SettingsError("--bed and --genome go together: regions, and the FASTA they are "
+                            "cut from")
+    settings = {
+        "method": method, "references": o.references(references), "n_references": n_references,
+        "gc": gc, "random_state": random_state, "contribution": contribution, "maxpool": maxpool,
+        "epsilon": epsilon, "sources": o.positions(sources, "--sources"),
+        "targets": o.positions(targets, "--targets"), "window": window, "backend": backend,
+        "memory_limit": o.size(memory_limit, "--memory-limit"), "threads": threads,
+    }  # fmt: skip
+
+    from dfim_fast.io.output import check_new
+    from dfim_fast.maps.model import load_model
+    from dfim_fast.scale.map_run import MARKER, Judging, run_maps
+
+    check_new(out, MARKER, overwrite)
+    network = load_model(model, target=target, sequence_length=sequence_length)
+    settings["task"] = o.task(task, network)
+    if bed is not None and genome is not None:
+        from dfim_fast.io.bed import read_regions
+
+        names, texts = read_regions(bed, genome, network.sequence_length)
+    else:
+        from dfim_fast.io.fasta import read_fasta
+
+        assert sequences is not None
+        names, texts = read_fasta(sequences)
+    finished = run_maps(
+        network, names, texts, out, settings=settings,
+        judging=Judging(n_null, null_model, pool, family, correction, alpha),
+        figures=figures, top=top, overwrite=overwrite, progress=not quiet)
+    if not quiet:
+        typer.echo("\n".join(finished.lines))

@@ -1,0 +1,167 @@
+"""A folder of results that appears under its name only when it is complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dfim_fast.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs then meet at the rename
+    fcntl = None  # type: ignore[assignment]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def new_folder(out: str | os.PathLike[str], marker: str, overwrite: bool = False) -> Iterator[Path]:
+    """Give a hidden folder beside ``out`` to write into, and rename it to ``out`` at the end.
+
+    Whatever is raised on the way, the hidden folder is removed and what stood at ``out`` before
+    stays as it was. A lock keeps a second run away from the same ``out``.
+
+    Parameters
+    ----------
+    out : path
+        The folder to make; the one above it has to exist.
+    marker : str
+        Name of a file or folder that every complete result holds. Only a folder with it, or an
+        empty one, is ever replaced.
+    overwrite : bool
+        Replace an existing result, at the very end.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    OutputError
+        If ``out`` exists (and is not to be, or cannot be, replaced), cannot be written, another run
+        is writing it, or the disk is full.
+    """
+    check_new(out, marker, overwrite)
+    target = Path(os.path.abspath(out))
+    parent = target.parent
+    partial = parent / f".{target.name}.partial-{os.getpid()}"
+    try:
+        with _lock(parent / f".{target.name}.lock", out):
+            _remove_stale(target)
+            try:
+                partial.mkdir()
+                yield partial
+                _put_in_place(partial, target, out, marker, overwrite)
+            finally:
+                with _undisturbed():
+                    shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        if error.errno in _FULL or "No space left" in str(error):
+            raise OutputError(
+                f"{out}: the disk is full; nothing was kept: free some space, or choose another "
+                "folder or fewer sequences"
+            ) from None
+        raise OutputError(
+            f"{out}: cannot be written ({error.strerror or error}); nothing was kept: check the "
+            "folder and its permissions"
+        ) from None
+
+
+def check_new(out: str | os.PathLike[str], marker: str, overwrite: bool = False) -> None:
+    """Refuse a folder that `new_folder` would refuse, before anything is computed for it.
+
+    Raises
+    ------
+    OutputError
+        If ``out`` exists and is not to be, or cannot be, replaced, or has no folder to stand in.
+    """
+    target = Path(os.path.abspath(out))
+    if not target.parent.is_dir():
+        raise OutputError(f"{out}: the folder {target.parent} does not exist; make it first")
+    if not os.path.lexists(target):
+        return
+    if not overwrite:
+        raise OutputError(f"{out}: exists already; choose another folder or pass --overwrite")
+    empty = target.is_dir() and not any(target.iterdir())
+    if target.is_symlink() or not (empty or (target / marker).exists()):
+        raise OutputError(
+            f"{out}: is no earlier result (it holds no {marker}), so --overwrite leaves it alone; "
+            "remove it yourself or choose another folder"
+        )
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what killed runs left behind; none is alive while we hold the lock."""
+    name = re.compile(re.escape(f".{target.name}.partial-") + r"\d+")
+    for path in target.parent.iterdir():
+        if name.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _put_in_place(
+    partial: Path, target: Path, out: str | os.PathLike[str], marker: str, overwrite: bool
+) -> None:
+    """Rename, with the old result kept until the new one stands."""
+    check_new(out, marker, overwrite)  # it may have appeared meanwhile
+    if not target.exists():
+        os.rename(partial, target)
+        return
+    old = target.with_name(f".{target.name}.partial-{os.getpid()}-old")
+    os.rename(target, old)
+    try:
+        os.rename(partial, target)
+    except BaseException:
+        os.rename(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a second Ctrl-C wait until what the first one began is cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+@contextmanager
+def _lock(path: Path, out: object) -> Iterator[None]:
+    """Hold an exclusive lock file; one that a killed run left is taken over."""
+    if fcntl is None:
+        yield
+        return
+    while True:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise OutputError(
+                f"{out}: another run is writing it; wait for that one or choose another folder"
+            ) from None
+        except OSError:
+            pass  # a file system without locks: two runs then meet at the rename
+        # The run before may have removed the file between our open and our lock.
+        with suppress(FileNotFoundError):
+            if os.fstat(handle).st_ino == os.stat(path).st_ino:
+                break
+        os.close(handle)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Runs over more sequences than memory holds."""

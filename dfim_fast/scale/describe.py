@@ -1,0 +1,127 @@
+"""What a run was, for its store's attributes and for people."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dfim_fast import __version__
+from dfim_fast.backends.select import make_backend
+from dfim_fast.maps.interaction import InteractionMap
+from dfim_fast.maps.model import Model
+from dfim_fast.stats.streamed import StreamedSignificance
+
+if TYPE_CHECKING:
+    from dfim_fast.scale.map_run import Judging
+
+LIBRARIES = ("numpy", "numba", "scipy", "statsmodels", "onnx", "zarr", "pandas", "pyarrow")
+SHOWN = 10  # interactions in the summary
+
+
+def provenance(
+    model: Model,
+    maps: InteractionMap,
+    judging: Judging,
+    judge: StreamedSignificance,
+    report: Sequence[str],
+    diagnostics: Sequence[str],
+) -> dict[str, Any]:
+    """Attributes of a store: all that its numbers depend on, and how they were judged.
+
+    Returns
+    -------
+    dict
+        ``model``, ``task_names``, ``settings``, ``null``, ``significance``, ``diagnostics``,
+        ``provenance``, ``versions``.
+    """
+    plan = maps.plan
+    fits = judge.fit or {}
+    return {
+        "model": {"name": model.name, "hash": model.hash, "target": model.target,
+                  "sequence_length": model.sequence_length},
+        "task_names": maps.task_names,
+        "settings": {
+            **maps.settings, "backend_used": make_backend(maps.settings["backend"], plan).name,
+            "threads": plan.threads, "memory_limit": plan.memory_limit,
+        },
+        "null": {"kind": judge.null_kind, **asdict(judging),
+                 "smallest_p": judge.smallest_p, "smallest_pool": judge.null_size,
+                 # one for each sequence would be most of the file
+                 "fits": {str(key): {"mean": fit.mean, "sd": fit.sd} for key, fit in fits.items()
+                          if judging.pool != "sequence"}},
+        "significance": {"tests": judge.tests, "masked": judge.masked,
+                         "significant": judge.called, "report": list(report)},
+        "summation_to_delta": maps.summation_to_delta,
+        "diagnostics": list(diagnostics),
+        "provenance": maps.provenance,
+        "versions": {"dfim_fast": __version__, "python": platform.python_version(),
+                     **{name: _version(name) for name in LIBRARIES}},
+    }  # fmt: skip
+
+
+def summary(
+    out: Path,
+    about: Mapping[str, Any],
+    names: Sequence[str],
+    table: pd.DataFrame,
+    figures: Sequence[str],
+    top: int,
+) -> list[str]:
+    """Lines for people: what was done, what was found, how far to believe it, where it is."""
+    model, settings = about["model"], about["settings"]
+    deeplift = settings["method"] == "deeplift"
+    lines = [
+        f"dfim_fast {about['versions']['dfim_fast']}: interaction maps of {len(names)} "
+        f"sequence{'s' * (len(names) != 1)} of {model['sequence_length']} bp",
+        f"model: {model['name']} ({model['hash']}), scored at the {model['target']}, "
+        f"task{'s' * (len(about['task_names']) != 1)} {', '.join(about['task_names'])}",
+        f"method: {settings['method']}"
+        + (f", {settings['references']} references"
+           + (f" ({settings['n_references']})" if settings["references"] == "dinucleotide" else "")
+           if deeplift else "")
+        + (f", targets within {settings['window']} bp" if settings["window"] is not None else "")
+        + f", random_state {settings['random_state']}, backend {settings['backend_used']}",
+        "",
+        "Significance",
+        *(f"  {line}" for line in about["significance"]["report"]),
+        "",
+        "Diagnostics",
+        *(f"  {line}" for line in about["diagnostics"]),
+        "",
+        f"Strongest interactions (of {len(table):,} in the table"
+        + (f", which --top {top} ends)" if len(table) == top else ")"),
+        *(f"  {line}" for line in strongest_lines(table, len(about["task_names"]) > 1)),
+        "",
+        "Files",
+        f"  {out / 'maps.zarr'}: every map, mask, p and q, and the settings that made them",
+        f"  {out / 'interactions.tsv.gz'} (and .parquet): the strongest interactions, a row each",
+        *(f"  {out / 'figures' / name}" for name in figures),
+    ]
+    return lines
+
+
+def strongest_lines(table: pd.DataFrame, tasks: bool) -> list[str]:
+    """The first rows of a table in words."""
+    rows = []
+    for row in table.head(SHOWN).to_dict("records"):
+        verb = "weakens" if row["fis"] * row["target_importance"] > 0 else "strengthens"
+        rows.append(
+            f"{row['sequence']}: {row['source_base']}{row['source']}{row['mutant']} {verb} "
+            f"{row['target_base']}{row['target']} ({row['distance']} bp): FIS {row['fis']:.3g}, "
+            f"q {row['q']:.2g}" + ("" if row["significant"] else " (not significant)")
+            + (f" [{row['task']}]" if tasks else "")
+        )
+    return rows or ["none: every tested cell is exactly 0"]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
