@@ -39,7 +39,9 @@ def live_rows(graph: Graph, nodes: tuple[int, ...], task: Task) -> dict[int, np.
 
 
 def differing_rows(
-    graph: Graph, nodes: tuple[int, ...], changed: dict[int, np.ndarray],
+    graph: Graph,
+    nodes: tuple[int, ...],
+    changed: dict[int, np.ndarray],
     live: dict[int, np.ndarray],
 ) -> dict[int, np.ndarray]:
     """Rows (S, L_v) of each node whose gradient can differ from the original's."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Rule
+from dfim_fast.plan.cones import Cones
 from dfim_fast.plan.cost import Cost, count
 
 METHODS = ("deeplift", "gradient", "gradient_corrected")
@@ -45,6 +46,10 @@ class Plan:
     workspace : int
         Bytes the full-pass engine takes for this plan.
     cost : Cost
+    cones : Cones or None
+        Windows that each source changes; None where whole passes are cheaper, or the only way.
+    reason : str
+        Why the plan has cones, or has none.
     """
 
     graph: Graph
@@ -61,6 +66,8 @@ class Plan:
     memory_limit: int
     workspace: int
     cost: Cost
+    cones: Cones | None
+    reason: str
 
     @property
     def groups(self) -> int:
@@ -76,6 +83,13 @@ class Plan:
             "shap",
         )
 
+    def _rows(self, i: int) -> str:
+        """Rows of a node that a mutant changes, for explain."""
+        if self.cones is None or i not in self.cones.changed:
+            return ""
+        changed, differing = self.cones.width(i)
+        return f"changed {changed:.0f}, gradient differs on {differing:.0f}"
+
     def explain(self) -> str:
         """The plan in words: layers, counted work, memory."""
         g = self.graph
@@ -88,7 +102,9 @@ class Plan:
             f"{100 * self.reach.mean() if self.reach.size else 0:.1f}% of the cells can interact"
         )
         for i, node in enumerate(g.nodes):
-            lines.append(f"  {i:3d}  {node.op.describe():28s} {node.shape[0]:6d} x {node.shape[1]}")
+            rows = f"{node.shape[0]:6d} x {node.shape[1]:<5d}"
+            lines.append(f"  {i:3d}  {node.op.describe():28s} {rows} {self._rows(i)}".rstrip())
+        lines.append(self.reason)
         c = self.cost
         lines.append(
             f"multiply-adds a sequence: naive {count(c.naive)} (forward {count(c.forward)}, "

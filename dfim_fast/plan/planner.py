@@ -11,12 +11,14 @@ from dfim_fast.errors import SettingsError
 from dfim_fast.graph.cone import reach
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Rule
+from dfim_fast.plan.cones import Cones, cones
 from dfim_fast.plan.cost import Cost, pass_cost
 from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
 
 DEFAULT_MEMORY = 2_000_000_000  # bytes of workspace
 TILE_BYTES = 8_000_000  # activations of one tile: near the cache, large enough for the products
 TILE_RANGE = (4, 64)  # mutants
+CONE_SHARE = 0.8  # of a whole pass: above it windows cost more to handle than they save
 
 
 def choose(name: str, value: str, allowed: Sequence[str]) -> str:
@@ -97,6 +99,31 @@ def tile_size(graph: Graph, nodes: set[int], budget: int, threads: int) -> tuple
     return tile, each * tile * threads
 
 
+def worthwhile(
+    graph: Graph, tasks: tuple[int, ...], sources: np.ndarray, work: int
+) -> tuple[Cones | None, str]:
+    """The cones if they save enough to pay for their bookkeeping, and the reason either way."""
+    found = cones(graph, tasks, sources)
+    if isinstance(found, str):
+        return None, f"whole passes: {found}"
+    forward, backward = found.multiply_adds(graph)
+    share = (forward + backward) / max(2 * work, 1)
+    if share > CONE_SHARE:
+        return None, f"whole passes: the cones hold {100 * share:.0f}% of the work"
+    return found, f"cones: a mutant's windows hold {100 * share:.2g}% of a pass"
+
+
+def planned_work(
+    graph: Graph, tasks: tuple[int, ...], found: Cones | None, work: int, mutants: int, count: int
+) -> int:
+    """Multiply-adds of a plan, without what exact zeros and far parts add or save."""
+    backs = len(tasks) * max(count, 1)
+    if found is None:
+        return work * mutants * (1 + backs) + work * count
+    forward, backward = found.multiply_adds(graph)
+    return int(mutants * (forward + backs * backward) + work * (1 + count + backs))
+
+
 def make_plan(
     graph: Graph,
     *,
@@ -136,12 +163,12 @@ def make_plan(
     # the columns of one output share their cones
     ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}
     by_end = {end: reach(graph, graph.tasks[t], where, table) for end, t in ends.items()}
-    reachable = np.stack(
-        [by_end[graph.tasks[t].node, graph.tasks[t].position] for t in tasks])
+    reachable = np.stack([by_end[graph.tasks[t].node, graph.tasks[t].position] for t in tasks])
     work, mutants = pass_cost(graph, tasks), 3 * len(where)
     backward = work * mutants * len(tasks) * max(n_references, 1)
     forward = work * mutants * max(n_references, 1)
-    planned = work * mutants + backward + work * n_references
+    found, reason = worthwhile(graph, tasks, where, work)
+    planned = planned_work(graph, tasks, found, work, mutants, n_references)
     return Plan(
         graph=graph,
         tasks=tasks,
@@ -157,4 +184,6 @@ def make_plan(
         memory_limit=budget,
         workspace=workspace,
         cost=Cost(mutants, forward, backward, planned),
+        cones=found,
+        reason=reason,
     )

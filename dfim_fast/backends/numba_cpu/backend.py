@@ -32,9 +32,7 @@ class NumbaBackend(Backend):
         super().__init__(plan)
         self.passes = Passes(plan.graph.astype(np.float32), plan.tasks, OVERRIDES)
         nodes = (plan.graph.nodes[i].shape for i in self.passes.nodes)
-        self.cones = (
-            None if ConeEngine.unsupported(plan, self.passes) else ConeEngine(plan, self.passes)
-        )
+        self.cones = plan.cones and ConeEngine(plan, self.passes, plan.cones)
         self.pass_bytes = 4 * sum(rows * channels for rows, channels in nodes)
 
     def _in_threads(self, work: list, call) -> list:

@@ -14,35 +14,27 @@ from dfim_fast.ops.dense import Dense
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _convolve(x, data, inner, columns, most, panel_bytes, dilation, stride, channels, out):
+def _convolve(x, data, inner, columns, most, taps, dilation, stride, out):
     """out[m, i] = sum_j x[m, i * stride + j * dilation] @ weight[j]; x, out C-contiguous.
 
-    Without dilation a window is one run of numbers, and the windows overlap in memory.
+    Without dilation a window is one run of numbers (one tap), and the windows overlap in memory.
     """
-    batch, length, width = x.shape[0], x.shape[1], x.shape[2]
+    batch, length, channels = x.shape
     rows, outputs = out.shape[1], out.shape[2]
-    taps = inner // channels
     for m in range(batch):
-        source = x.ctypes.data + 4 * m * length * width
-        target = out.ctypes.data + 4 * m * rows * outputs
-        if dilation == 1:
-            _multiply(
-                source, 4 * stride * width, data, inner, columns, most, target, 4 * outputs, rows, 0
-            )
-        else:
-            for j in range(taps):
-                _multiply(
-                    source + 4 * j * dilation * width,
-                    4 * stride * width,
-                    data + j * panel_bytes,
-                    channels,
-                    columns,
-                    most,
-                    target,
-                    4 * outputs,
-                    rows,
-                    1 if j else 0,
-                )
+        _multiply(
+            x.ctypes.data + 4 * m * length * channels,
+            4 * stride * channels,
+            data,
+            inner,
+            columns,
+            most,
+            taps,
+            4 * dilation * channels,
+            out.ctypes.data + 4 * m * rows * outputs,
+            4 * outputs,
+            rows,
+        )
 
 
 def convolve(x: Array, weight: Packed, dilation: int, stride: int, rows: int) -> Array:
@@ -62,18 +54,16 @@ def convolve(x: Array, weight: Packed, dilation: int, stride: int, rows: int) ->
     """
     x = np.ascontiguousarray(x, np.float32)
     out = np.empty((len(x), rows, weight.columns), np.float32)
-    channels = x.shape[2]
-    taps = weight.inner // channels
+    taps = 1 if dilation == 1 else weight.inner // x.shape[2]
     _convolve(
         x,
         weight.data.ctypes.data,
-        weight.inner,
+        weight.inner // taps,
         weight.columns,
         weight.most,
-        weight.data.nbytes // taps,
+        taps,
         dilation,
         stride,
-        channels,
         out,
     )
     return out

@@ -3,7 +3,7 @@
 BLAS gives a row other bits when it stands elsewhere in the matrix. Repeats in DNA make real ties
 in pooling, and two equal windows must stay equal to the bit wherever they stand. Here each number
 of the result is a sum of chains of fused multiply-adds in the order of the inner axis, whatever
-the number and position of the rows; so results depend neither on tiles nor on threads. Rows may overlap
+the number and position of the rows; results depend neither on tiles nor on threads. Rows may overlap
 in memory (``lda`` below the row length): a convolution without dilation needs no copy of its
 windows.
 
@@ -152,56 +152,64 @@ MOST = 4 if _wide() else 1  # vectors in a panel
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _panel(a, lda, panel, inner, columns, vectors, c, ldc, rows, add):
-    """C (rows, up to 16 * vectors) = A @ panel. Addresses a, panel, c; strides in bytes."""
-    size = _ROWS[vectors]
-    i = 0
-    while i + size <= rows:
-        at, out = a + i * lda, c + i * ldc
+def _rows(size, vectors, a, lda, panel, inner, columns, c, ldc, add):
+    """One block of ``size`` rows, whole or single."""
+    if size == 1:
         if vectors == 1:
-            _1(at, lda, panel, out, ldc, inner, columns, add)
+            _one1(a, lda, panel, c, ldc, inner, columns, add)
         elif vectors == 2:
-            _2(at, lda, panel, out, ldc, inner, columns, add)
+            _one2(a, lda, panel, c, ldc, inner, columns, add)
         elif vectors == 3:
-            _3(at, lda, panel, out, ldc, inner, columns, add)
+            _one3(a, lda, panel, c, ldc, inner, columns, add)
         else:
-            _4(at, lda, panel, out, ldc, inner, columns, add)
-        i += size
-    while i < rows:
-        at, out = a + i * lda, c + i * ldc
-        if vectors == 1:
-            _one1(at, lda, panel, out, ldc, inner, columns, add)
-        elif vectors == 2:
-            _one2(at, lda, panel, out, ldc, inner, columns, add)
-        elif vectors == 3:
-            _one3(at, lda, panel, out, ldc, inner, columns, add)
-        else:
-            _one4(at, lda, panel, out, ldc, inner, columns, add)
-        i += 1
+            _one4(a, lda, panel, c, ldc, inner, columns, add)
+    elif vectors == 1:
+        _1(a, lda, panel, c, ldc, inner, columns, add)
+    elif vectors == 2:
+        _2(a, lda, panel, c, ldc, inner, columns, add)
+    elif vectors == 3:
+        _3(a, lda, panel, c, ldc, inner, columns, add)
+    else:
+        _4(a, lda, panel, c, ldc, inner, columns, add)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _multiply(a, lda, panels, inner, columns, most, c, ldc, rows, add):
-    """C (rows, columns) = A @ B, panel by panel. Addresses a, panels, c; strides in bytes."""
+def _multiply(a, lda, panels, inner, columns, most, taps, step, c, ldc, rows):
+    """C (rows, columns) = sum over taps of A @ B. Addresses a, panels, c; strides in bytes.
+
+    Tap j reads A from ``j * step`` on, and the panels that follow those of tap j - 1. A last block
+    that would be short starts earlier and computes some rows again, to the same bits.
+    """
     first = 0
     at = panels
+    whole = 0  # bytes of one tap's panels
+    while first < columns:
+        v = min(most, (columns - first + LANES - 1) // LANES)
+        whole += 4 * LANES * v * inner
+        first += LANES * v
+    first = 0
     while first < columns:
         left = columns - first
         v = min(most, (left + LANES - 1) // LANES)
-        for begin in range(0, inner, CHAIN):
-            count = min(CHAIN, inner - begin)
-            _panel(
-                a + 4 * begin,
-                lda,
-                at + 4 * LANES * v * begin,
-                count,
-                left,
-                v,
-                c + 4 * first,
-                ldc,
-                rows,
-                1 if begin else add,
-            )
+        size = _ROWS[v] if rows >= _ROWS[v] else 1
+        i = 0
+        while i < rows:
+            row = min(i, rows - size)
+            for tap in range(taps):
+                for begin in range(0, inner, CHAIN):
+                    _rows(
+                        size,
+                        v,
+                        a + row * lda + tap * step + 4 * begin,
+                        lda,
+                        at + tap * whole + 4 * LANES * v * begin,
+                        min(CHAIN, inner - begin),
+                        left,
+                        c + row * ldc + 4 * first,
+                        ldc,
+                        1 if tap or begin else 0,
+                    )
+            i += size
         at += 4 * LANES * v * inner
         first += LANES * v
 
@@ -249,27 +257,21 @@ def pack(b: np.ndarray) -> Packed:
     return Packed(np.concatenate(parts), inner, columns, most)
 
 
-def product(a: int, lda: int, b: Packed, c: int, ldc: int, rows: int, add: bool = False) -> None:
-    """C = A @ B, or C += A @ B.
-
-    Parameters
-    ----------
-    a, c : int
-        Addresses of float32 matrices (rows, K) and (rows, H).
-    lda, ldc : int
-        Floats from one row to the next; rows of A may overlap.
-    b : Packed
-    rows : int
-    add : bool
-    """
-    _multiply(
-        a, 4 * lda, b.data.ctypes.data, b.inner, b.columns, b.most, c, 4 * ldc, rows, int(add)
-    )
-
-
 def multiply(a: np.ndarray, b: Packed) -> np.ndarray:
     """A @ B for an array (rows, K)."""
     a = np.ascontiguousarray(a, np.float32)
     out = np.empty((len(a), b.columns), np.float32)
-    product(a.ctypes.data, a.shape[1], b, out.ctypes.data, b.columns, len(a))
+    _multiply(
+        a.ctypes.data,
+        4 * b.inner,
+        b.data.ctypes.data,
+        b.inner,
+        b.columns,
+        b.most,
+        1,
+        0,
+        out.ctypes.data,
+        4 * b.columns,
+        len(a),
+    )
     return out

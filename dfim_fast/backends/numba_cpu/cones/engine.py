@@ -10,15 +10,17 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.cones.backward import Backward
 from dfim_fast.backends.numba_cpu.cones.forward import Forward, Piece, Windows, values
 from dfim_fast.backends.numba_cpu.cones.head import Basis, head_basis, head_forward
-from dfim_fast.backends.numba_cpu.cones.layout import Hulls, Split, hulls, split
 from dfim_fast.backends.passes import Acts, Passes, contributions
 from dfim_fast.graph.graph import Task
 from dfim_fast.ops.base import Elementwise
 from dfim_fast.ops.max_pool import MaxPool
+from dfim_fast.plan.cones import Cones, Hulls
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
 
 KEEP_BYTES = 256_000_000  # forward windows kept between the head and the near part
+TILE_BYTES = 6_000_000  # windows of one tile: Python's share is small, and they stay near the cache
+TILE_RANGE = (8, 192)
 
 
 @dataclass
@@ -40,13 +42,21 @@ class ConeEngine:
     plan : Plan
     passes : Passes
         Float32 full passes over the plan's graph.
+    cones : Cones
     """
 
-    def __init__(self, plan: Plan, passes: Passes) -> None:
-        division = split(plan.graph, passes.nodes, {t.node for t in passes.tasks})
-        assert isinstance(division, Split)
-        self.plan, self.passes, self.split = plan, passes, division
-        self.changed, self.differing = hulls(plan.graph, passes.nodes, division.trunk, plan.sources)
+    def __init__(self, plan: Plan, passes: Passes, cones: Cones) -> None:
+        self.plan, self.passes, self.split = plan, passes, cones.split
+        self.changed, self.differing = cones.changed, cones.differing
+        division = cones.split
+        widths = [
+            max(
+                h[i].window(np.arange(len(plan.sources)))[1] for h in (self.changed, self.differing)
+            )
+            * plan.graph.nodes[i].shape[1]
+            for i in division.trunk
+        ]
+        self.tile = int(np.clip(TILE_BYTES // (4 * sum(widths)), *TILE_RANGE))
         self.forward = Forward(passes.graph, division.trunk)
         self.backward = Backward(passes.graph, division.trunk, plan.rule)
         self.curved = tuple(
@@ -55,12 +65,6 @@ class ConeEngine:
             if isinstance(passes.graph.nodes[i].op, (Elementwise, MaxPool))
         )
         self.linear_head = all(passes.graph.nodes[i].op.linear for i in division.head)
-
-    @classmethod
-    def unsupported(cls, plan: Plan, passes: Passes) -> str | None:
-        """Why this graph has no cones, or None."""
-        division = split(plan.graph, passes.nodes, {t.node for t in passes.tasks})
-        return division if isinstance(division, str) else None
 
     def tiles(self, rows: np.ndarray, mutants: Mutants, size: int) -> list[Tile]:
         """Mutants in order of position, ``size`` at a time."""
@@ -104,8 +108,8 @@ class ConeEngine:
         bool
             False where the head has no small basis; nothing was delivered then.
         """
-        plan, passes = self.plan, self.passes
-        tiles = self.tiles(rows, mutants, self.plan.tile)
+        passes = self.passes
+        tiles = self.tiles(rows, mutants, self.tile)
         keep = KEEP_BYTES // max(1, len(tiles))
         heads = in_threads(tiles, lambda tile: self.to_head(tile, acts, keep))
         merged = (

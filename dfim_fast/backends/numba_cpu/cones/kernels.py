@@ -31,10 +31,14 @@ def rows_of(base, start, fill, out):
     for m in range(out.shape[0]):
         for i in range(out.shape[1]):
             at = start[m] + i
+            target = out[m, i]
             if 0 <= at < length:
-                out[m, i] = base[at]
+                source = base[at]
+                for c in range(source.size):
+                    target[c] = source[c]
             else:
-                out[m, i] = fill
+                for c in range(target.size):
+                    target[c] = fill
 
 
 @njit(**_options)
@@ -120,21 +124,45 @@ def pool(x, kernel, stride, dilation, out):
 
 
 @njit(**_options)
+def _differs(a, b):
+    """Whether two rows differ anywhere."""
+    found = False
+    for c in range(a.size):
+        found |= a[c] != b[c]
+    return found
+
+
+@njit(**_options)
+def _winner(x, first, kernel, dilation, c):
+    """Row of the window's maximum in channel c; the first of equal ones."""
+    best = first
+    for j in range(1, kernel):
+        at = first + j * dilation
+        if x[at, c] > x[best, c]:
+            best = at
+    return best
+
+
+@njit(**_options)
 def pool_near(x, old_x, kernel, stride, dilation, u, dv, out):
     """Gradient below a max pool, new minus old. x, old_x (M, n, C): x' and x, -inf outside.
 
     u, dv (M, w, C): what arrives at the outputs; out (M, n, C): on the rows of x.
     """
+    turned = np.empty(x.shape[1], np.bool_)
     for m in range(dv.shape[0]):
+        for p in range(x.shape[1]):
+            turned[p] = _differs(x[m, p], old_x[m, p])
         for i in range(dv.shape[1]):
+            first = i * stride
+            touched = False
+            for j in range(kernel):
+                touched |= turned[first + j * dilation]
             for c in range(dv.shape[2]):
-                new = old = i * stride
-                for j in range(1, kernel):
-                    at = i * stride + j * dilation
-                    if x[m, at, c] > x[m, new, c]:
-                        new = at
-                    if old_x[m, at, c] > old_x[m, old, c]:
-                        old = at
+                if not touched and dv[m, i, c] == 0:
+                    continue
+                old = _winner(old_x[m], first, kernel, dilation, c)
+                new = _winner(x[m], first, kernel, dilation, c) if touched else old
                 if new == old:
                     out[m, new, c] += dv[m, i, c]
                 else:

@@ -63,8 +63,10 @@ class Split:
     borders: tuple[int, ...]
 
 
-def split(graph: Graph, nodes: tuple[int, ...], scored: set[int]) -> Split | str:
+def split(graph: Graph, tasks: tuple[int, ...]) -> Split | str:
     """Trunk and head, or why the graph has no such division."""
+    scored = {graph.tasks[t].node for t in tasks}
+    nodes = sorted({i for t in scored for i in graph.ancestors(t)})
     head: list[int] = []
     for i in nodes:
         node = graph.nodes[i]
@@ -96,11 +98,7 @@ def split(graph: Graph, nodes: tuple[int, ...], scored: set[int]) -> Split | str
 
 
 def hulls(
-    graph: Graph,
-    nodes: tuple[int, ...],
-    trunk: tuple[int, ...],
-    sources: np.ndarray,
-    width: int = 1,
+    graph: Graph, trunk: tuple[int, ...], sources: np.ndarray, width: int = 1
 ) -> tuple[dict[int, Hulls], dict[int, Hulls]]:
     """Changed rows I, and rows D whose gradient differs once the far part is taken out."""
     count = len(sources)
@@ -125,3 +123,49 @@ def hulls(
                 bounds[kind, v][0][part], bounds[kind, v][1][part] = first, last
     made = {key: Hulls(*ends, graph.nodes[key[1]].shape[0]) for key, ends in bounds.items()}
     return {v: made["I", v] for v in trunk}, {v: made["D", v] for v in trunk}
+
+
+@dataclass(frozen=True, eq=False)
+class Cones:
+    """Everything about a plan's cones.
+
+    Attributes
+    ----------
+    split : Split
+    changed, differing : dict of Hulls
+        I and D of every trunk node.
+    """
+
+    split: Split
+    changed: dict[int, Hulls]
+    differing: dict[int, Hulls]
+
+    def width(self, i: int) -> tuple[float, float]:
+        """Mean rows of I and of D over the sources."""
+        found = []
+        for h in (self.changed[i], self.differing[i]):
+            found.append(float(np.maximum(h.last - h.first + 1, 0).mean()))
+        return found[0], found[1]
+
+    def multiply_adds(self, graph: Graph) -> tuple[float, float]:
+        """Counted work of one mutant: the forward cone with the head, and one near part."""
+        forward = backward = 0.0
+        for i in (*self.split.trunk, *self.split.head):
+            node = graph.nodes[i]
+            whole = node.op.multiply_adds(*(graph.nodes[j].shape for j in node.inputs))
+            if i in self.changed:
+                forward += whole * self.width(i)[0] / node.shape[0]
+                if i:
+                    below = node.inputs[0]
+                    backward += whole * self.width(below)[1] / graph.nodes[below].shape[0]
+            else:
+                forward += whole
+        return forward, backward
+
+
+def cones(graph: Graph, tasks: tuple[int, ...], sources: np.ndarray) -> Cones | str:
+    """The cones of a graph, or why it has none."""
+    division = split(graph, tasks)
+    if isinstance(division, str):
+        return division
+    return Cones(division, *hulls(graph, division.trunk, sources))
