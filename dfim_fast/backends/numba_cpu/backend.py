@@ -32,7 +32,7 @@ class NumbaBackend(Backend):
         super().__init__(plan)
         self.passes = Passes(plan.graph.astype(np.float32), plan.tasks, OVERRIDES)
         nodes = (plan.graph.nodes[i].shape for i in self.passes.nodes)
-        self.cones = plan.cones and ConeEngine(plan, self.passes, plan.cones)
+        self.cones = ConeEngine(plan, self.passes, plan.cones) if plan.cones else None
         self.pass_bytes = 4 * sum(rows * channels for rows, channels in nodes)
 
     def _in_threads(self, work: list, call) -> list:

@@ -3,9 +3,9 @@
 BLAS gives a row other bits when it stands elsewhere in the matrix. Repeats in DNA make real ties
 in pooling, and two equal windows must stay equal to the bit wherever they stand. Here each number
 of the result is a sum of chains of fused multiply-adds in the order of the inner axis, whatever
-the number and position of the rows; results depend neither on tiles nor on threads. Rows may overlap
-in memory (``lda`` below the row length): a convolution without dilation needs no copy of its
-windows.
+the number and position of the rows; results depend neither on tiles nor on threads. Rows may
+overlap in memory (``lda`` below the row length): a convolution without dilation needs no copy of
+its windows.
 
 The right-hand matrix is packed once into panels of a few vectors; a block of rows by a panel stays
 in registers. Block shapes follow the processor's vectors.
