@@ -20,6 +20,8 @@ BAND_COUNT = 12
 CHANNEL = 13  # int64: entries of the row in hand
 VALUE = 14  # float32
 SCRATCH = 15  # one row
+MEAN = 29  # one row of the map, zero between uses
+SPREAD = 30
 
 # set for the sequence and reference in hand
 ACTS = 16  # blob: the original's activations
@@ -35,7 +37,7 @@ U_LANES = 25
 U_KNOWN = 26
 U_COEFFICIENT = 27
 U_LANE = 28
-SIZE = 29
+SIZE = 31
 
 # header of the network
 TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4

@@ -105,7 +105,9 @@ def hidden_rows(run: Run) -> None:
         reference = {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(
             run.references) else None
         bases.append(head.basis(original, mutants, reference, run.program.rule))
-    run.importance = np.zeros((run.tasks, run.groups, many, len(run.x)), np.float32)
+    row = padded(len(run.x))
+    run.fis = aligned(run.tasks * run.groups * many * row).reshape(
+        run.tasks, run.groups, many, row)
     run.own = np.zeros((run.tasks, many, run.groups, run.mutated.columns.shape[1]), np.float32)
     size = max(b.coefficients.shape[2] for b in bases)
     bytes_each = run.program.builder.entries * padded(size) * 4
@@ -139,6 +141,7 @@ def by_basis(run: Run, bases: list, chunk: int) -> None:
                 run.case.original[k, run.case.group[r]] += (
                     run.case.share[r] * down.importance[:, k])
         far(run, lanes, weights, first)
+        run.settle()
         finish(run, upstream, first, last, 0, many)
         for down in lanes:
             run.memory.give_back(down.values)
@@ -154,9 +157,8 @@ def far(run: Run, lanes: list[Lanes], weights: list[Array], first: int) -> None:
             for i, (down, w) in enumerate(zip(lanes, weights, strict=True)):
                 g, share = run.case.group[first + i], run.case.share[first + i]
                 product = w[k, start:stop, tasks:] @ down.importance[:, tasks:].T
-                if share != 1:
-                    product *= share
-                run.importance[k, g, start:stop] += product
+                product *= share
+                run.fis[k, g, start:stop, : len(run.x)] -= product
 
     run.spread_out(go, list(range(0, many, ROWS)))
 
@@ -171,7 +173,7 @@ def finish(run: Run, upstream: Upstream, first: int, last: int, start: int, stop
     def go(m: int, t: int) -> None:
         part = Part(m, min(m + piece, stop), low, high, first, last, last == run.count, start)
         walk(run.net.address, run.case, run.mutated, part, upstream, tops, run.targets,
-             run.importance, run.own, run.found, run.memory.works[t].address)
+             run.fis, run.own, run.found, run.memory.works[t].address)
 
     run.spread_out(go, list(range(start, stop, piece)))
 
@@ -188,6 +190,7 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
             down.descend(run.head.below(run.head.own(original, against[r], rule, k)), r)
             base[k, r] = down.importance[:, 0]
             run.case.original[k, run.case.group[r]] += run.case.share[r] * base[k, r]
+    run.settle()
     for k in range(run.tasks):
         for start in range(0, many, TILE):
             stop = min(start + TILE, many)
@@ -195,7 +198,7 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
             for r in range(run.count):
                 theirs = run.head.own(tile, against[r], rule, k)
                 down.descend(run.head.below(theirs), r)
-                run.importance[k, run.case.group[r], start:stop] += run.case.share[r] * (
+                run.fis[k, run.case.group[r], start:stop, : len(run.x)] -= run.case.share[r] * (
                     down.importance[:, : stop - start].T - base[k, r])
                 upstream = Upstream(*(np.zeros(shape, np.int64) for _ in range(4)), LANE)
                 upstream.values[k, r] = down.values.ctypes.data

@@ -13,6 +13,7 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.arriving import ROWS_OF_U
 from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward
 from dfim_fast.backends.numba_cpu.events.hidden import hidden_rows
+from dfim_fast.backends.numba_cpu.events.layout import aligned
 from dfim_fast.backends.numba_cpu.events.memory import Memory
 from dfim_fast.backends.numba_cpu.events.rows import Rows
 from dfim_fast.backends.numba_cpu.events.walk import (
@@ -99,6 +100,8 @@ class Run:
             (1 / self.sizes[group]).astype(np.float32),
             (self.sizes / self.sizes.sum()).astype(np.float32),
             np.zeros((self.tasks, self.groups, length), np.float32),
+            np.zeros((self.tasks, -(-length // 16) * 16), np.float32),
+            len(self.references) > 0 and program.how == PROJECTED and program.kind == col.SHAP,
         )
         spread = (self.tasks, many, width) if self.groups > 1 else (0, 0, 0)
         self.found = Found(
@@ -141,23 +144,31 @@ class Run:
         many = len(self.mutated.start)
         piece = max(1, min(64, -(-many // (4 * self.threads))))
 
+        row = -(-len(self.x) // 16) * 16
+        self.settle()
+
         def go(first: int, t: int) -> None:
             part = Part(first, min(first + piece, many), 0, self.tasks, 0, self.count, True, 0)
             walk(self.net.address, case, self.mutated, part, upstream, tops, self.targets,
-                 np.zeros((1, self.groups, 1, len(self.x)), np.float32),
+                 aligned(self.groups * row).reshape(1, self.groups, 1, row),
                  np.zeros((1, 1, self.groups, self.mutated.columns.shape[1]), np.float32),
                  self.found, memory.works[t].address)
 
         self.spread_out(go, list(range(0, many, piece)))
 
+    def settle(self) -> None:
+        """The original's importance is complete: take its mean."""
+        case = self.case
+        case.mean[:, : len(self.x)] = np.einsum("g,kgl->kl", case.weight, case.original)
+
     def result(self, scores: Array) -> Rows:
         """Rows, with the error of summation-to-delta."""
         case, found = self.case, self.found
-        importance = np.einsum("g,kgl->kl", case.weight, case.original)
+        importance = case.mean[:, : len(self.x)].copy()
         expected = error = None
         if len(self.references):
             expected = scores[:, 1:].mean(1)
-            if self.program.how == PROJECTED and self.program.kind == col.SHAP:
+            if case.balanced:
                 total = importance.sum(1, dtype=np.float64)[:, None]
                 size = np.abs(importance).sum(1, dtype=np.float64)[:, None]
                 off = np.concatenate([total, total + found.balance], 1)

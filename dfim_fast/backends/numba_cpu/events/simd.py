@@ -134,14 +134,19 @@ equal = _compare("==", "Bits of the lanes where a == b.")
 differ = _compare("!=", "Bits of the lanes where a and b differ; NaN differs from all.", False)
 
 
-@intrinsic
-def absolute(_: Any, a: Any) -> Any:
-    """|a|."""
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_VECTOR, [_VECTOR])
-        name = f"llvm.fabs.v{LANES}f32"
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
-    return vector(vector), generate
+def _unary(name: str, text: str) -> Any:
+    def stub(_: Any, a: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.FunctionType(_VECTOR, [_VECTOR])
+            full = f"llvm.{name}.v{LANES}f32"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, full), args)
+        return vector(vector), generate
+    stub.__doc__ = text
+    return intrinsic(stub)
+
+
+absolute = _unary("fabs", "|a|")
+root = _unary("sqrt", "Square root of a.")
 
 
 @intrinsic

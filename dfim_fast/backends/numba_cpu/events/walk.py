@@ -14,12 +14,22 @@ from dfim_fast.backends.numba_cpu.events.backward import backward, forget
 from dfim_fast.backends.numba_cpu.events.forward import forward, head_inputs, linear_score
 from dfim_fast.backends.numba_cpu.events.jit import entry, kernel
 from dfim_fast.backends.numba_cpu.events.simd import (
+    absolute,
+    add,
     flag,
+    fma,
     get,
+    load,
     load_scalar,
+    multiply,
     put,
+    root,
     set_flag,
+    splat,
+    store,
     store_scalar,
+    subtract,
+    total,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span
 
@@ -47,6 +57,10 @@ class Case(NamedTuple):
         Share of each group in the mean.
     original : ndarray (K, G, L)
         Importance of the original.
+    mean : ndarray (K, L in whole vectors)
+        Its mean over the groups.
+    balanced : bool
+        Whether to add up what a mutant changes in sum C and sum |C|.
     """
 
     references: np.ndarray
@@ -58,6 +72,8 @@ class Case(NamedTuple):
     share: np.ndarray
     weight: np.ndarray
     original: np.ndarray
+    mean: np.ndarray
+    balanced: bool
 
 
 class Mutated(NamedTuple):
@@ -145,26 +161,28 @@ def own_reading(case: Case, mutated: Mutated, m: int, j: int, b: int, p: int, r:
 
 
 @kernel
-def near_part(net: int, case: Case, mutated: Mutated, m: int, r: int, importance: int, own: int,
+def near_part(net: int, case: Case, mutated: Mutated, m: int, r: int, fis: int, own: int,
               work: int) -> None:
-    """Add one reference's changes to ``importance`` (L,), and the source's own to ``own`` (w,)."""
+    """Take one reference's changes from ``fis`` (L,), and add the source's own to ``own`` (w,)."""
     base, pitch = get(node(net, 0), col.BASE), get(node(net, 0), col.PITCH)
     start, width = mutated.start[m], mutated.width[m]
     share = case.share[r]
+    reading = case.reading.ctypes.data + r * case.reading.shape[1] * 16
+    difference, moved = get(work, f.DIFFERENCE) + base * 4, get(work, f.MOVED)
     for q in range(get(get(work, f.BACK_COUNTS), 0)):
         low = span(get(work, f.BACK_SPANS), 0, 2 * q)
         high = span(get(work, f.BACK_SPANS), 0, 2 * q + 1)
-        add_span(get(work, f.BAND), get(work, f.BAND_COUNT), 0, low, high)
+        # whole vectors, so that no two intervals share one
+        add_span(get(work, f.BAND), get(work, f.BAND_COUNT), 0, low >> 4 << 4, high | 15)
         for p in range(low, high + 1):
-            if flag(get(work, f.MOVED), p) == 0 or (start <= p < start + width):
+            if flag(moved, p) == 0 or (start <= p < start + width):
                 continue
-            row = get(work, f.DIFFERENCE) + (base + p * pitch) * 4
-            c = (load_scalar(row) * case.reading[r, p, 0]
-                 + load_scalar(row + 4) * case.reading[r, p, 1]
-                 + load_scalar(row + 8) * case.reading[r, p, 2]
-                 + load_scalar(row + 12) * case.reading[r, p, 3])
-            o = importance + p * 4
-            store_scalar(o, load_scalar(o) + share * c)
+            row, e = difference + p * pitch * 4, reading + p * 16
+            c = (load_scalar(row) * load_scalar(e)
+                 + load_scalar(row + 4) * load_scalar(e + 4)
+                 + load_scalar(row + 8) * load_scalar(e + 8)
+                 + load_scalar(row + 12) * load_scalar(e + 12))
+            store_scalar(fis + p * 4, load_scalar(fis + p * 4) - share * c)
     for j in range(width):
         p = start + j
         c = np.float32(0)
@@ -172,80 +190,130 @@ def near_part(net: int, case: Case, mutated: Mutated, m: int, r: int, importance
             e = own_reading(case, mutated, m, j, b, p, r)
             if e != 0:
                 value = arriving_at(net, work, 0, p, b)
-                if flag(get(work, f.MOVED), p):
-                    value += load_scalar(get(work, f.DIFFERENCE) + (base + p * pitch + b) * 4)
+                if flag(moved, p):
+                    value += load_scalar(difference + (p * pitch + b) * 4)
                 c += value * e
         store_scalar(own + j * 4, load_scalar(own + j * 4) + share * c)
 
 
 @kernel
-def fill_cell(weight: np.ndarray, importance: int, gap: int, found: Found, k: int, m: int,
-              p: int, w: int) -> None:
-    """The map's cell w, which is position p; groups are ``gap`` floats apart."""
-    groups = len(weight)
-    mean = np.float32(0)
-    for g in range(groups):
-        mean -= weight[g] * load_scalar(importance + (gap * g + p) * 4)
-    found.fis[k, m, w] = mean
-    if groups > 1:
-        spread = np.float32(0)
-        for g in range(groups):
-            off = -load_scalar(importance + (gap * g + p) * 4) - mean
-            spread += weight[g] * off * off
-        found.spread[k, m, w] = np.sqrt(spread / np.float32(groups - 1))
-
-
-@kernel
-def finish(case: Case, mutated: Mutated, m: int, k: int, importance: int, gap: int, own: int,
-           widest: int, dense: bool, targets: np.ndarray, found: Found, work: int) -> None:
-    """Write the mutant's row; ``importance``, groups ``gap`` apart, is cleared where it was used."""
-    groups, length = case.original.shape[1], case.original.shape[2]
-    start, width = mutated.start[m], mutated.width[m]
-    band, band_count = get(work, f.BAND), get(work, f.BAND_COUNT)
-    if dense:
-        put(band_count, 0, 0)
-        add_span(band, band_count, 0, 0, length - 1)
-    balance, size, effect = 0.0, 0.0, 0.0
-    for j in range(width):
+def self_effect(case: Case, mutated: Mutated, m: int, k: int, fis: int, gap: int, own: int,
+                widest: int, found: Found) -> None:
+    """The source's own importance, original minus mutant; its cells of the map become 0."""
+    start = mutated.start[m]
+    effect, balance, size = 0.0, 0.0, 0.0
+    for j in range(mutated.width[m]):
         was, now = np.float32(0), np.float32(0)
-        for g in range(groups):
-            store_scalar(importance + (gap * g + start + j) * 4, np.float32(0))
+        for g in range(len(case.weight)):
+            store_scalar(fis + (gap * g + start + j) * 4, np.float32(0))
             was += case.weight[g] * case.original[k, g, start + j]
             now += case.weight[g] * load_scalar(own + (g * widest + j) * 4)
+            store_scalar(own + (g * widest + j) * 4, np.float32(0))
         effect += was - now
         balance += now - was
         size += abs(now) - abs(was)
     found.self_effect[k, m] = effect
+    found.balance[k, m], found.size[k, m] = balance, size
+
+
+@kernel
+def mean_of_groups(case: Case, fis: int, gap: int, low: int, high: int, mean: int,
+                   spread: int) -> None:
+    """Mean over the groups, and its standard error, of positions low..high (whole vectors)."""
+    groups = len(case.weight)
+    for p in range(low >> 4, (high >> 4) + 1):
+        average = splat(np.float32(0))
+        for g in range(groups):
+            average = fma(splat(case.weight[g]), load(fis + (gap * g + p * 16) * 4), average)
+        variance = splat(np.float32(0))
+        for g in range(groups):
+            off = subtract(load(fis + (gap * g + p * 16) * 4), average)
+            variance = fma(multiply(splat(case.weight[g]), off), off, variance)
+        store(mean + p * 64, average)
+        if groups > 1:
+            store(spread + p * 64, root(multiply(
+                variance, splat(np.float32(1) / np.float32(groups - 1)))))
+
+
+@kernel
+def add_up(original: int, mean: int, low: int, high: int, k: int, m: int, found: Found) -> None:
+    """What positions low..high (whole vectors) change in sum C and sum |C|."""
+    balance, size = splat(np.float32(0)), splat(np.float32(0))
+    for p in range(low >> 4, (high >> 4) + 1):
+        was, less = load(original + p * 64), load(mean + p * 64)
+        balance = subtract(balance, less)
+        size = add(size, subtract(absolute(subtract(was, less)), absolute(was)))
+    found.balance[k, m] += total(balance)
+    found.size[k, m] += total(size)
+
+
+@kernel
+def copy(source: int, target: int, low: int, high: int) -> None:
+    """Positions low..high of a row; nothing beyond is written."""
+    p = low
+    while p + 15 <= high:
+        store(target + p * 4, load(source + p * 4))
+        p += 16
+    while p <= high:
+        store_scalar(target + p * 4, load_scalar(source + p * 4))
+        p += 1
+
+
+@kernel
+def wipe(row: int, low: int, high: int) -> None:
+    """Zero positions low..high, as whole vectors."""
+    for p in range(low >> 4, (high >> 4) + 1):
+        store(row + p * 64, splat(np.float32(0)))
+
+
+@kernel
+def finish(case: Case, mutated: Mutated, m: int, k: int, fis: int, gap: int, own: int,
+           widest: int, dense: bool, targets: np.ndarray, found: Found, work: int) -> None:
+    """Write the mutant's row from ``fis``, whose groups stand ``gap`` apart.
+
+    Rows of ``fis`` end on whole vectors. Scratch (not dense) is zero again on return.
+    """
+    groups, length = case.original.shape[1], case.original.shape[2]
+    self_effect(case, mutated, m, k, fis, gap, own, widest, found)
+    band, band_count = get(work, f.BAND), get(work, f.BAND_COUNT)
+    if dense:
+        put(band_count, 0, 0)
+        add_span(band, band_count, 0, 0, (length - 1) | 15)
+    mean, spread = get(work, f.MEAN), get(work, f.SPREAD)
     for q in range(get(band_count, 0)):
-        for p in range(span(band, 0, 2 * q), span(band, 0, 2 * q + 1) + 1):
-            was, more = np.float32(0), np.float32(0)
-            for g in range(groups):
-                was += case.weight[g] * case.original[k, g, p]
-                more += case.weight[g] * load_scalar(importance + (gap * g + p) * 4)
-            if more != 0:
-                balance += more
-                size += abs(was + more) - abs(was)
-            if len(targets) == 0:
-                fill_cell(case.weight, importance, gap, found, k, m, p, p)
-    if len(targets):
+        low, high = span(band, 0, 2 * q), span(band, 0, 2 * q + 1)
+        mean_of_groups(case, fis, gap, low, high, mean, spread)
+    if case.balanced:
+        original = case.mean.ctypes.data + k * case.mean.shape[1] * 4
+        for q in range(get(band_count, 0)):
+            add_up(original, mean, span(band, 0, 2 * q), span(band, 0, 2 * q + 1), k, m, found)
+    if len(targets) == 0:
+        row = (k * found.fis.shape[1] + m) * length * 4
+        for q in range(get(band_count, 0)):
+            low, high = span(band, 0, 2 * q), min(span(band, 0, 2 * q + 1), length - 1)
+            copy(mean, found.fis.ctypes.data + row, low, high)
+            if groups > 1:
+                copy(spread, found.spread.ctypes.data + row, low, high)
+    else:
         row = m if len(targets) > 1 else 0
         for w in range(targets.shape[1]):
-            if targets[row, w] >= 0:
-                fill_cell(case.weight, importance, gap, found, k, m, targets[row, w], w)
-    found.balance[k, m], found.size[k, m] = balance, size
-    if dense:
-        return
-    for g in range(groups):
-        for q in range(get(band_count, 0)):
-            for p in range(span(band, 0, 2 * q), span(band, 0, 2 * q + 1) + 1):
-                store_scalar(importance + (gap * g + p) * 4, np.float32(0))
-        for j in range(width):
-            store_scalar(own + (g * widest + j) * 4, np.float32(0))
+            p = targets[row, w]
+            if p >= 0:
+                found.fis[k, m, w] = load_scalar(mean + p * 4)
+                if groups > 1:
+                    found.spread[k, m, w] = load_scalar(spread + p * 4)
+    for q in range(get(band_count, 0)):
+        low, high = span(band, 0, 2 * q), span(band, 0, 2 * q + 1)
+        wipe(mean, low, high)
+        wipe(spread, low, high)
+        if not dense:
+            for g in range(groups):
+                wipe(fis + gap * g * 4, low, high)
 
 
 @entry
 def walk(net: int, case: Case, mutated: Mutated, part: Part, upstream: Upstream, tops: np.ndarray,
-         targets: np.ndarray, importance: np.ndarray, own: np.ndarray, found: Found,
+         targets: np.ndarray, fis: np.ndarray, own: np.ndarray, found: Found,
          work: int) -> None:
     """Rows of some mutants.
 
@@ -255,13 +323,13 @@ def walk(net: int, case: Case, mutated: Mutated, part: Part, upstream: Upstream,
         Addresses of what arrives from a linear head; empty where the head is not.
     targets : ndarray (M or 1, W) int32
         Positions; shape (0, 0) for all of them.
-    importance : ndarray (K, G, M, L), or (1, G, 1, L)
+    fis : ndarray (K, G, M, L in whole vectors), or (1, G, 1, same)
         What the changed head moves far and wide, to which the walk adds; or, for linear heads,
         scratch that is zero on entry and on return.
     own : ndarray (K, M, G, widest), or (1, 1, G, widest)
         The source's own importance; likewise.
     """
-    groups, rows, length = importance.shape[1:]
+    groups, rows, length = fis.shape[1:]
     dense, widest = len(tops) == 0, own.shape[3]
     gap = rows * length
     put(work, f.U_KIND, upstream.kind)
@@ -273,7 +341,7 @@ def walk(net: int, case: Case, mutated: Mutated, part: Part, upstream: Upstream,
             layer = k if dense else 0
             if len(tops):
                 found.score[k, m] += linear_score(net, work, tops[k])
-            changes = importance.ctypes.data + (layer * groups * rows + row) * length * 4
+            changes = fis.ctypes.data + (layer * groups * rows + row) * length * 4
             mine = own.ctypes.data + (layer * rows + row) * groups * widest * 4
             put(get(work, f.BAND_COUNT), 0, 0)
             for r in range(part.reference, part.last_reference):

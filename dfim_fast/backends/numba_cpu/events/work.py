@@ -6,7 +6,7 @@ import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import LIST
-from dfim_fast.backends.numba_cpu.events.columns import CHANNELS, PITCH
+from dfim_fast.backends.numba_cpu.events.columns import CHANNELS, PITCH, ROWS
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
 
 
@@ -31,6 +31,8 @@ class Work:
             (f.DIFFERENCE, aligned(builder.floats + SLACK)),
             (f.WINNER, aligned(builder.winners + SLACK)),
             (f.SCRATCH, aligned(widest + SLACK)),
+            (f.MEAN, aligned(int(builder.table[0, ROWS]) + SLACK)),
+            (f.SPREAD, aligned(int(builder.table[0, ROWS]) + SLACK)),
             (f.CHANGED, np.zeros(builder.rows + 8, np.uint8)),
             (f.MOVED, np.zeros(builder.rows + 8, np.uint8)),
             (f.SPANS, np.zeros(nodes * LIST, np.int64)),
