@@ -9,7 +9,7 @@ import numpy as np
 
 from dfim_fast.backends.base import Backend, SequenceMap
 from dfim_fast.backends.passes import Acts, Passes, contributions, hypothetical
-from dfim_fast.backends.rows import MapBuilder, delta_error, group_weights
+from dfim_fast.backends.rows import MapBuilder, at_targets, delta_error
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import single_nucleotide
 from dfim_fast.sequence.one_hot import encode
@@ -74,25 +74,13 @@ class ReferenceBackend(Backend):
         ]
         original = self.importance(acts, against)
         mutants = single_nucleotide(encode(one[None])[0], plan.sources)
-        builder = MapBuilder(plan, mutants, original, passes.scores(acts)[:, 0])
-        weights = group_weights(plan)
         expected = np.mean([passes.scores(a)[:, 0] for a in against], axis=0) if against else None
-        errors = []
-        if expected is not None:
-            errors.append(
-                delta_error(np.tensordot(weights, original, 1), passes.scores(acts)[:, 0], expected)
-            )
-        for i in range(len(mutants.start)):
+        builder = MapBuilder(plan, mutants, original, passes.scores(acts)[:, 0], expected)
+        for i in range(len(mutants)):
             mutant = passes.forward(mutants[i : i + 1].apply(rows))
-            importance = self.importance(mutant, against)
-            scores = passes.scores(mutant)
-            builder.add(np.array([i]), (original - importance)[:, :, None], scores)
-            if expected is not None:
-                errors.append(
-                    delta_error(np.tensordot(weights, importance, 1), scores[:, 0], expected)
-                )
-        builder.map.reference_predictions = expected
-        builder.map.delta_error = max(errors) if errors and plan.additive else None
+            lost = (original - self.importance(mutant, against))[:, :, None]
+            index = np.array([i])
+            builder.add(index, *at_targets(plan, mutants, index, lost), passes.scores(mutant))
         return builder.map
 
     def attributions(

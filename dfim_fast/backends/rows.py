@@ -20,51 +20,102 @@ class MapBuilder:
         Importance of the original, per group of references (G = 1 for gradients).
         Its dtype, the backend's own precision, is that of the map.
     predictions : ndarray (K,)
+    expected : ndarray (K,) or None
+        Mean score of the references.
     """
 
     def __init__(
-        self, plan: Plan, mutants: Mutants, original: np.ndarray, predictions: np.ndarray
+        self,
+        plan: Plan,
+        mutants: Mutants,
+        original: np.ndarray,
+        predictions: np.ndarray,
+        expected: np.ndarray | None,
     ) -> None:
-        self.plan, self.mutants, self.original = plan, mutants, original
-        self.weights = group_weights(plan)
+        self.plan, self.mutants = plan, mutants
+        self.weights = group_weights(plan).astype(original.dtype)
         tasks, sources, width = len(plan.tasks), len(plan.sources), plan.targets.shape[1]
         shape = (tasks, sources, 4, width)
         dtype = original.dtype
-        spread = np.zeros(shape, dtype) if len(original) > 1 else None
         self.map = SequenceMap(
             fis=np.zeros(shape, dtype),
-            standard_error=spread,
+            standard_error=np.zeros(shape, dtype) if len(original) > 1 else None,
             self_effect=np.zeros(shape[:3], dtype),
             mutant_predictions=np.zeros(shape[:3], dtype),
-            attributions=np.einsum("g,gkl->kl", self.weights, original).astype(dtype),
+            attributions=self.mean(original),
             predictions=predictions.astype(dtype),
-            reference_predictions=None,
+            reference_predictions=expected,
             delta_error=None,
         )
         self.map.mutant_predictions[:] = self.map.predictions[:, None, None]
+        # with every position a target, the mutants' sums can be checked too
+        self.complete = plan.targets.shape[1] == plan.graph.length and plan.targets.strides[0] == 0
+        if plan.additive and expected is not None:
+            self.map.delta_error = delta_error(self.map.attributions, predictions, expected)
 
-    def add(self, index: np.ndarray, lost: np.ndarray, predictions: np.ndarray) -> None:
-        """Enter mutants ``index`` (B,): importance lost (G, K, B, L), predictions (K, B)."""
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Mean over the groups, the first axis."""
+        return np.einsum("g,g...->...", self.weights, values)
+
+    def add(
+        self, index: np.ndarray, lost: np.ndarray, own: np.ndarray, predictions: np.ndarray
+    ) -> None:
+        """Enter mutants ``index`` (B,).
+
+        Parameters
+        ----------
+        index : ndarray (B,)
+        lost : ndarray (G, K, B, W)
+            Importance lost at the targets of each mutant's source, per group.
+        own : ndarray (K, B)
+            Importance lost at the mutated positions.
+        predictions : ndarray (K, B)
+        """
         source, base = self.mutants.slot[index].T
         start = self.mutants.start[index]
         columns = self.plan.targets[source]
-        shape = (*lost.shape[:2], *columns.shape)
-        picked = np.take_along_axis(lost, np.broadcast_to(np.maximum(columns, 0), shape), 3)
         last = start + self.mutants.width[index]
-        own = (columns >= start[:, None]) & (columns < last[:, None])
-        dead = own | (columns < 0) | ~self.plan.reach[:, source]
-        picked = np.where(dead[None], 0, picked)
-        mean = np.einsum("g,gkbw->kbw", self.weights, picked)
+        inside = (columns >= start[:, None]) & (columns < last[:, None])
+        dead = inside | (columns < 0) | ~self.plan.reach[:, source]
+        picked = np.where(dead[None], lost.dtype.type(0), lost)
+        mean = self.mean(picked)
         self.map.fis[:, source, base] = mean
         if self.map.standard_error is not None:
-            off = (picked - mean[None]) ** 2
-            variance = np.einsum("g,gkbw->kbw", self.weights, off) / (len(self.weights) - 1)
+            variance = self.mean((picked - mean[None]) ** 2) / (len(self.weights) - 1)
             self.map.standard_error[:, source, base] = np.sqrt(variance)
-        rows = np.arange(lost.shape[3])
-        inside = (rows >= start[:, None]) & (rows < last[:, None])
-        lost_mean = np.einsum("g,gkbl->kbl", self.weights, lost)
-        self.map.self_effect[:, source, base] = np.where(inside[None], lost_mean, 0).sum(2)
+        self.map.self_effect[:, source, base] = own
         self.map.mutant_predictions[:, source, base] = predictions
+        if self.map.delta_error is not None and self.complete:
+            importance = np.where(inside, 0, self.map.attributions[:, None, columns[0]] - mean)
+            kept = np.where(inside, self.map.attributions[:, None, columns[0]], 0).sum(2) - own
+            error = delta_error(
+                np.concatenate([importance, kept[:, :, None]], axis=2),
+                predictions,
+                self.map.reference_predictions[:, None],  # type: ignore[index]
+            )
+            self.map.delta_error = max(self.map.delta_error, error)
+
+
+def at_targets(
+    plan: Plan, mutants: Mutants, index: np.ndarray, lost: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Importance lost (G, K, B, L) of whole passes, at the targets and at the mutated positions.
+
+    Returns
+    -------
+    lost : ndarray (G, K, B, W)
+    own : ndarray (K, B)
+        Mean over the groups.
+    """
+    columns = plan.targets[mutants.slot[index, 0]]
+    shape = (*lost.shape[:2], *columns.shape)
+    picked = np.take_along_axis(lost, np.broadcast_to(np.maximum(columns, 0), shape), 3)
+    start = mutants.start[index, None]
+    rows = np.arange(lost.shape[3])
+    inside = (rows >= start) & (rows < start + mutants.width[index, None])
+    weights = group_weights(plan).astype(lost.dtype)
+    own = np.where(inside, np.einsum("g,gkbl->kbl", weights, lost), 0).sum(2)
+    return picked, own
 
 
 def group_weights(plan: Plan) -> np.ndarray:

@@ -10,7 +10,9 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.cones.backward import Backward
 from dfim_fast.backends.numba_cpu.cones.forward import Forward, Piece, Windows, values
 from dfim_fast.backends.numba_cpu.cones.head import Basis, head_basis, head_forward
+from dfim_fast.backends.numba_cpu.sequence import Work
 from dfim_fast.backends.passes import Acts, Passes, contributions
+from dfim_fast.backends.rows import MapBuilder
 from dfim_fast.graph.graph import Task
 from dfim_fast.ops.base import Elementwise
 from dfim_fast.ops.max_pool import MaxPool
@@ -25,12 +27,30 @@ TILE_RANGE = (8, 192)
 
 @dataclass
 class Tile:
-    """Mutants that are walked together: neighbours, so that their windows nearly coincide."""
+    """Mutants that are walked together: neighbours, so that their windows nearly coincide.
+
+    Attributes
+    ----------
+    index : ndarray (B,)
+        Which mutants.
+    forward, backward : dict
+        Windows I and D of every trunk node.
+    change : Piece
+        The mutated columns, (B, w, 4).
+    changed : ndarray (B, w) of bool
+        Which of them belong to the mutant's span.
+    columns : ndarray (B, W)
+        Target positions, -1 for none.
+    pieces : dict of Piece, optional
+        The forward cone, kept where memory allows.
+    """
 
     index: np.ndarray
     forward: Windows
     backward: Windows
     change: Piece
+    changed: np.ndarray
+    columns: np.ndarray
     pieces: dict[int, Piece] | None = None
 
 
@@ -66,50 +86,39 @@ class ConeEngine:
         )
         self.linear_head = all(passes.graph.nodes[i].op.linear for i in division.head)
 
-    def tiles(self, rows: np.ndarray, mutants: Mutants, size: int) -> list[Tile]:
-        """Mutants in order of position, ``size`` at a time."""
+    def tiles(self, rows: np.ndarray, mutants: Mutants) -> list[Tile]:
+        """Mutants in order of position, a tile's worth at a time."""
         order = np.argsort(mutants.start, kind="stable")
         made = []
-        for first in range(0, len(order), size):
-            index = order[first : first + size]
-            source = mutants.slot[index, 0]
-            part = Mutants(
-                mutants.start[index],
-                mutants.width[index],
-                mutants.columns[index],
-                mutants.slot[index],
-            )
-            at = part.start[:, None] + np.arange(part.columns.shape[1])
-            kept = np.arange(part.columns.shape[1]) >= part.width[:, None]
-            change = np.where(kept[:, :, None], rows[np.minimum(at, len(rows) - 1)], part.columns)
+        for first in range(0, len(order), self.tile):
+            index = order[first : first + self.tile]
+            source, start = mutants.slot[index, 0], mutants.start[index].astype(np.int64)
+            replaced = mutants.columns[index]
+            changed = np.arange(replaced.shape[1]) < mutants.width[index, None]
+            at = np.minimum(start[:, None] + np.arange(replaced.shape[1]), len(rows) - 1)
+            change = np.where(changed[:, :, None], replaced, rows[at])
             made.append(
                 Tile(
                     index,
                     _windows(self.changed, source),
                     _windows(self.differing, source),
-                    Piece(part.start.astype(np.int64), change),
+                    Piece(start, change),
+                    changed,
+                    self.plan.targets[source],
                 )
             )
         return made
 
-    def run(
-        self,
-        rows: np.ndarray,
-        mutants: Mutants,
-        acts: Acts,
-        references: list[Acts],
-        in_threads: Callable[[list, Callable], list],
-        deliver: Callable[[np.ndarray, np.ndarray, np.ndarray], None],
-    ) -> bool:
-        """Walk all mutants; ``deliver(index, importance lost (G, K, B, L), scores (K, B))``.
+    def fill(self, work: Work, builder: MapBuilder, in_threads: Callable[..., list]) -> bool:
+        """Enter all mutants of one sequence.
 
         Returns
         -------
         bool
-            False where the head has no small basis; nothing was delivered then.
+            False where the head has no small basis; nothing was entered then.
         """
-        passes = self.passes
-        tiles = self.tiles(rows, mutants, self.tile)
+        passes, acts, mutants = self.passes, work.acts, work.mutants
+        tiles = self.tiles(work.rows, mutants)
         keep = KEEP_BYTES // max(1, len(tiles))
         heads = in_threads(tiles, lambda tile: self.to_head(tile, acts, keep))
         merged = (
@@ -118,7 +127,10 @@ class ConeEngine:
             else {}
         )
         bounds = np.cumsum([0] + [len(t.index) for t in tiles])
-        against: list[Acts | None] = list(references) if references else [None]
+        references = work.references
+        against: list[Acts | None] = [None]
+        if references.count:
+            against = [references.acts(i) for i in range(references.count)]
         bases: list[list[Basis]] = []
         for reference in against:
             own = []
@@ -129,10 +141,7 @@ class ConeEngine:
                 own.append(basis)
             bases.append(own)
         inputs = [
-            [
-                self.spread(basis, task, acts, reference)
-                for basis, task in zip(own, passes.tasks, strict=True)
-            ]
+            [self.spread(basis, acts, reference) for basis in own]
             for own, reference in zip(bases, against, strict=True)
         ]
 
@@ -140,10 +149,10 @@ class ConeEngine:
             tile = tiles[k]
             part = slice(int(bounds[k]), int(bounds[k + 1]))
             pieces = tile.pieces or self.forward.run(acts, tile.change, tile.forward)
-            lost = self.lost(tile, part, pieces, acts, against, bases, inputs, rows)
+            lost, own = self.lost(tile, part, pieces, acts, against, bases, inputs, work.rows)
             tile.pieces = None
             scores = passes.scores({**acts, **heads[k]})
-            deliver(tile.index, lost, np.broadcast_to(scores, (len(passes.tasks), len(tile.index))))
+            builder.add(tile.index, lost, builder.mean(own), scores)
 
         in_threads(list(range(len(tiles))), near)
         return True
@@ -181,7 +190,7 @@ class ConeEngine:
             return None
         return found
 
-    def spread(self, basis: Basis, task: Task, acts: Acts, reference: Acts | None) -> np.ndarray:
+    def spread(self, basis: Basis, acts: Acts, reference: Acts | None) -> np.ndarray:
         """Carry the basis down the original's trunk: at every node where the near part needs it.
 
         Returns the vectors at the input (n, L, 4); the others are added to ``basis.vectors``.
@@ -219,60 +228,69 @@ class ConeEngine:
         bases: list[list[Basis]],
         inputs: list[list[np.ndarray]],
         rows: np.ndarray,
-    ) -> np.ndarray:
-        """C_X - C_X' (G, K, B, L) of a tile, per group of references."""
-        plan = self.plan
-        count, length = len(tile.index), plan.graph.length
-        groups = max(plan.groups, 1)
-        total = np.zeros((groups, len(plan.tasks), count, length), np.float32)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """C_X - C_X' of a tile, per group of references.
+
+        Returns
+        -------
+        lost : ndarray (G, K, B, W)
+            At the targets.
+        own : ndarray (G, K, B)
+            At the mutated positions.
+        """
+        plan, length = self.plan, self.plan.graph.length
+        count, groups = len(tile.index), max(plan.groups, 1)
+        columns = tile.columns
+        low = int(np.min(columns, where=columns >= 0, initial=length))
+        high = int(columns.max(initial=0)) + 1
+        picked = np.clip(columns - low, 0, max(high - low - 1, 0))
+        lost = np.zeros((groups, len(plan.tasks), count, columns.shape[1]), np.float32)
+        self_lost = np.zeros((groups, len(plan.tasks), count), np.float32)
         start, width = tile.backward[0]
-        at = tile.change.start[:, None] + np.arange(tile.change.width)[None]
-        inside = at < length
+        window = start[:, None] + np.arange(width)
+        in_window = columns - start[:, None]
+        near_target = (columns >= 0) & (in_window >= 0) & (in_window < width)
+        in_window = np.clip(in_window, 0, width - 1)
+        at = tile.change.start[:, None] + np.arange(tile.change.width)
+        changed = tile.changed
         at = np.minimum(at, length - 1)
-        mutant = np.broadcast_to(rows, (count, *rows.shape))
-        window = np.clip(start[:, None] + np.arange(width)[None], 0, length - 1)
-        owner = np.arange(count)[:, None]
-        columns = np.where(inside[:, :, None], tile.change.data, 0)
         edited = rows[window]
-        position = at - start[:, None]
-        ok = inside & (position >= 0) & (position < width)
-        edited[np.nonzero(ok)[0], position[ok]] = columns[ok]
+        spot = np.clip(at - start[:, None], 0, width - 1)
+        lines = np.arange(count)[:, None]
+        edited[lines, spot] = np.where(changed[:, :, None], tile.change.data, edited[lines, spot])
         for i, reference in enumerate(against):
-            r = None if reference is None else reference[0][0]
+            r = None if reference is None else reference[0]
+
+            def score(m: np.ndarray, x: np.ndarray, where: object, r=r) -> np.ndarray:
+                base = None if r is None else r[0][where]
+                return contributions(plan.method, plan.contribution, m, x, base)
+
             for k, basis in enumerate(bases[i]):
                 near = self.backward.run(acts, reference, pieces, basis, part, tile.backward)
-                out = total[i % groups, k]
                 vectors = inputs[i][k]
-                plain = contributions(
-                    plan.method,
-                    plan.contribution,
-                    vectors,
-                    rows[None],
-                    None if r is None else r[None],
-                )
-                coefficients = basis.coefficients[part, : len(plain)]
-                if len(plain) > 1:
-                    out -= coefficients[:, 1:] @ plain[1:]
-                own = contributions(
-                    plan.method,
-                    plan.contribution,
-                    near.data,
-                    edited,
-                    None if r is None else r[window],
-                )
-                np.subtract.at(out, (owner, window), own)
-                # at the mutated positions the far part, too, reads the new bases
+                out, own = lost[i % groups, k], self_lost[i % groups, k]
+                coefficients = basis.coefficients[part, : len(vectors)]
+                if len(vectors) > 1 and high > low:
+                    plain = contributions(
+                        plan.method,
+                        plan.contribution,
+                        vectors[1:, low:high],
+                        rows[None, low:high],
+                        None if r is None else r[:, low:high],
+                    )
+                    out -= np.take_along_axis(coefficients[:, 1:] @ plain, picked, 1)
+                spread = score(near.data, edited, window)
+                out -= np.where(near_target, np.take_along_axis(spread, in_window, 1), 0)
+                # at the mutated positions the original's part, too, reads other bases
                 mixed = np.einsum("bn,nbwc->bwc", coefficients, vectors[:, at])
-                against_here = None if r is None else r[at]
-                before = contributions(
-                    plan.method, plan.contribution, mixed, mutant[owner, at], against_here
-                )
-                after = contributions(plan.method, plan.contribution, mixed, columns, against_here)
-                np.subtract.at(out, (owner, at), np.where(inside, after - before, 0))
+                before = score(np.broadcast_to(vectors[0][at], mixed.shape), rows[at], at)
+                after = score(mixed, tile.change.data, at) + spread[lines, spot]
+                own += np.where(changed, before - after, 0).sum(1)
         if len(against) > 1:
             sizes = np.bincount(np.arange(len(against)) % groups).astype(np.float32)
-            total /= sizes[:, None, None, None]
-        return total
+            lost /= sizes[:, None, None, None]
+            self_lost /= sizes[:, None, None]
+        return lost, self_lost
 
 
 def _windows(bounds: dict[int, Hulls], sources: np.ndarray) -> Windows:
