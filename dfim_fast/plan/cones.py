@@ -98,9 +98,17 @@ def split(graph: Graph, tasks: tuple[int, ...]) -> Split | str:
 
 
 def hulls(
-    graph: Graph, trunk: tuple[int, ...], sources: np.ndarray, width: int = 1
+    graph: Graph,
+    trunk: tuple[int, ...],
+    sources: np.ndarray,
+    targets: np.ndarray,
+    width: int = 1,
 ) -> tuple[dict[int, Hulls], dict[int, Hulls]]:
-    """Changed rows I, and rows D whose gradient differs once the far part is taken out."""
+    """Changed rows I, and rows D whose gradient differs once the far part is taken out.
+
+    D holds only rows that reach a target (or the source itself): a narrow window of targets costs
+    what its width costs.
+    """
     count = len(sources)
     bounds: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {
         (kind, v): (np.zeros(count, int), np.zeros(count, int)) for kind in "ID" for v in trunk
@@ -117,6 +125,8 @@ def hulls(
             lengths = [graph.nodes[j].shape[0] for j in node.inputs]
             for j, mask in zip(node.inputs, node.op.collect(above, lengths), strict=True):
                 differing[j] = differing[j] | mask
+        needed = changed_rows(graph, trunk, start | marked(targets[part], graph.length))
+        differing = {v: mask & needed[v] for v, mask in differing.items()}
         for v in trunk:
             for kind, masks in (("I", changed), ("D", differing)):
                 first, last = hull(masks[v])
@@ -163,9 +173,18 @@ class Cones:
         return forward, backward
 
 
-def cones(graph: Graph, tasks: tuple[int, ...], sources: np.ndarray) -> Cones | str:
+def marked(table: np.ndarray, length: int) -> np.ndarray:
+    """Positions (S, L) that a table of targets (S, W) names."""
+    mask = np.zeros((len(table), length + 1), bool)
+    np.put_along_axis(mask, np.where(table < 0, length, table), True, axis=1)
+    return mask[:, :length]
+
+
+def cones(
+    graph: Graph, tasks: tuple[int, ...], sources: np.ndarray, targets: np.ndarray
+) -> Cones | str:
     """The cones of a graph, or why it has none."""
     division = split(graph, tasks)
     if isinstance(division, str):
         return division
-    return Cones(division, *hulls(graph, division.trunk, sources))
+    return Cones(division, *hulls(graph, division.trunk, sources, targets))

@@ -100,10 +100,10 @@ def tile_size(graph: Graph, nodes: set[int], budget: int, threads: int) -> tuple
 
 
 def worthwhile(
-    graph: Graph, tasks: tuple[int, ...], sources: np.ndarray, work: int
+    graph: Graph, tasks: tuple[int, ...], sources: np.ndarray, targets: np.ndarray, work: int
 ) -> tuple[Cones | None, str]:
     """The cones if they save enough to pay for their bookkeeping, and the reason either way."""
-    found = cones(graph, tasks, sources)
+    found = cones(graph, tasks, sources, targets)
     if isinstance(found, str):
         return None, f"whole passes: {found}"
     forward, backward = found.multiply_adds(graph)
@@ -167,7 +167,7 @@ def make_plan(
     work, mutants = pass_cost(graph, tasks), 3 * len(where)
     backward = work * mutants * len(tasks) * max(n_references, 1)
     forward = work * mutants * max(n_references, 1)
-    found, reason = worthwhile(graph, tasks, where, work)
+    found, reason = worthwhile(graph, tasks, where, table, work)
     planned = planned_work(graph, tasks, found, work, mutants, n_references)
     return Plan(
         graph=graph,
