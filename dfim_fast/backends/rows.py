@@ -49,7 +49,7 @@ class MapBuilder:
         )
         self.map.mutant_predictions[:] = self.map.predictions[:, None, None]
         # with every position a target, the mutants' sums can be checked too
-        self.complete = plan.targets.shape[1] == plan.graph.length and plan.targets.strides[0] == 0
+        self.complete = covers_all(plan)
         if plan.additive and expected is not None:
             self.map.delta_error = delta_error(self.map.attributions, predictions, expected)
 
@@ -94,6 +94,13 @@ class MapBuilder:
                 self.map.reference_predictions[:, None],  # type: ignore[index]
             )
             self.map.delta_error = max(self.map.delta_error, error)
+
+
+def covers_all(plan: Plan) -> bool:
+    """Whether the targets of every source are all positions, in order."""
+    table = plan.targets
+    everywhere = table.shape[1] == plan.graph.length and table.strides[0] == 0
+    return everywhere and np.array_equal(table[0], np.arange(table.shape[1]))
 
 
 def at_targets(

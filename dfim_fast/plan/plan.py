@@ -48,8 +48,10 @@ class Plan:
     cost : Cost
     cones : Cones or None
         Windows that each source changes; None where whole passes are cheaper, or the only way.
+    strategy : {"events", "cones", "whole"}
+        Walk the non-zero changes one by one, recompute the windows, or pass through all.
     reason : str
-        Why the plan has cones, or has none.
+        Why.
     """
 
     graph: Graph
@@ -67,6 +69,7 @@ class Plan:
     workspace: int
     cost: Cost
     cones: Cones | None
+    strategy: str
     reason: str
 
     @property
@@ -104,7 +107,7 @@ class Plan:
         for i, node in enumerate(g.nodes):
             rows = f"{node.shape[0]:6d} x {node.shape[1]:<5d}"
             lines.append(f"  {i:3d}  {node.op.describe():28s} {rows} {self._rows(i)}".rstrip())
-        lines.append(self.reason)
+        lines.append(f"{self.strategy}: {self.reason}")
         c = self.cost
         lines.append(
             f"multiply-adds a sequence: naive {count(c.naive)} (forward {count(c.forward)}, "

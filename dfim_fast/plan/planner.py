@@ -10,7 +10,7 @@ import numpy as np
 from dfim_fast.errors import SettingsError
 from dfim_fast.graph.cone import reach
 from dfim_fast.graph.graph import Graph
-from dfim_fast.ops.base import Rule
+from dfim_fast.ops.base import Elementwise, Rule
 from dfim_fast.plan.cones import Cones, cones
 from dfim_fast.plan.cost import Cost, pass_cost
 from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
@@ -99,18 +99,26 @@ def tile_size(graph: Graph, nodes: set[int], budget: int, threads: int) -> tuple
     return tile, each * tile * threads
 
 
-def worthwhile(
+def choose_strategy(
     graph: Graph, tasks: tuple[int, ...], sources: np.ndarray, targets: np.ndarray, work: int
-) -> tuple[Cones | None, str]:
-    """The cones if they save enough to pay for their bookkeeping, and the reason either way."""
+) -> tuple[Cones | None, str, str]:
+    """The cones if they save enough to pay for their bookkeeping, the strategy, and why."""
     found = cones(graph, tasks, sources, targets)
     if isinstance(found, str):
-        return None, f"whole passes: {found}"
+        return None, "whole", found
     forward, backward = found.multiply_adds(graph)
     share = (forward + backward) / max(2 * work, 1)
+    held = f"a mutant's windows hold {100 * share:.2g}% of a pass"
+    curved = [
+        graph.nodes[i].name
+        for i in found.split.trunk
+        if isinstance(op := graph.nodes[i].op, Elementwise) and not op.piecewise_linear
+    ]
+    if not curved:
+        return found, "events", f"{held}, and most of them are zeros that ReLUs leave exact"
     if share > CONE_SHARE:
-        return None, f"whole passes: the cones hold {100 * share:.0f}% of the work"
-    return found, f"cones: a mutant's windows hold {100 * share:.2g}% of a pass"
+        return None, "whole", held
+    return found, "cones", f"{held}; {curved[0]!r} leaves no exact zeros"
 
 
 def planned_work(
@@ -167,7 +175,7 @@ def make_plan(
     work, mutants = pass_cost(graph, tasks), 3 * len(where)
     backward = work * mutants * len(tasks) * max(n_references, 1)
     forward = work * mutants * max(n_references, 1)
-    found, reason = worthwhile(graph, tasks, where, table, work)
+    found, strategy, reason = choose_strategy(graph, tasks, where, table, work)
     planned = planned_work(graph, tasks, found, work, mutants, n_references)
     return Plan(
         graph=graph,
@@ -185,5 +193,6 @@ def make_plan(
         workspace=workspace,
         cost=Cost(mutants, forward, backward, planned),
         cones=found,
+        strategy=strategy,
         reason=reason,
     )

@@ -14,6 +14,7 @@ from dfim_fast.backends.base import Backend, SequenceMap
 from dfim_fast.backends.numba_cpu.cones.engine import ConeEngine
 from dfim_fast.backends.numba_cpu.overrides import OVERRIDES
 from dfim_fast.backends.numba_cpu.sequence import References, Work, importance
+from dfim_fast.backends.numba_cpu.walks import EventEngine
 from dfim_fast.backends.numba_cpu.whole import WholeEngine
 from dfim_fast.backends.passes import Passes, hypothetical
 from dfim_fast.backends.rows import MapBuilder, delta_error
@@ -29,7 +30,7 @@ def blas() -> ThreadpoolController:
 
 
 class NumbaBackend(Backend):
-    """Cones where the plan has them, whole passes elsewhere.
+    """Event walks, cones or whole passes, as the plan says.
 
     Tiles never hold two sequences, every row of a matrix product is computed alike, and the few
     products left to BLAS run on one thread: results depend on the sequence and the plan alone.
@@ -41,6 +42,9 @@ class NumbaBackend(Backend):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.passes = Passes(plan.graph.astype(np.float32), plan.tasks, OVERRIDES)
+        self.events = (
+            None if EventEngine.unsupported(plan) else EventEngine(plan, self.passes.graph)
+        )
         self.whole = WholeEngine(plan, self.passes, self.in_threads)
         self.cones = ConeEngine(plan, self.passes, plan.cones) if plan.cones else None
 
@@ -79,6 +83,9 @@ class NumbaBackend(Backend):
 
     def _map(self, one: np.ndarray, own: np.ndarray | None) -> SequenceMap:
         plan, passes = self.plan, self.passes
+        if self.events is not None:
+            mutants = single_nucleotide(encode(one[None])[0], plan.sources)
+            return self.events.map(np.ascontiguousarray(one.T, np.float32), own, mutants)
         work = self._work(one, own)
         original = importance(plan, passes, work.acts, work.references)[:, :, 0]
         scores = passes.scores(work.acts)[:, 0]
