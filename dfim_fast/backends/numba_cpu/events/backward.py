@@ -65,8 +65,15 @@ def convolution_back(net: int, work: int, n: int) -> None:
     target = get(work, f.DIFFERENCE) + get(below, col.BASE) * 4
     for q in range(get(get(work, f.BACK_COUNTS), n)):
         a, b = span(get(work, f.BACK_SPANS), n, 2 * q), span(get(work, f.BACK_SPANS), n, 2 * q + 1)
-        low, high = rows_read(a, b, get(t, col.KERNEL), get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD),
-                              get(below, col.ROWS))
+        low, high = rows_read(
+            a,
+            b,
+            get(t, col.KERNEL),
+            get(t, col.STRIDE),
+            get(t, col.DILATION),
+            get(t, col.PAD),
+            get(below, col.ROWS),
+        )
         add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
             if flag(get(work, f.MOVED), get(t, col.FLAGS) + i) == 0:
@@ -74,10 +81,22 @@ def convolution_back(net: int, work: int, n: int) -> None:
             row = get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4
             count = entries(row, get(t, col.CHANNELS), get(work, f.CHANNEL), get(work, f.VALUE))
             if count:
-                scatter(target, get(below, col.PITCH), get(work, f.MOVED), get(below, col.FLAGS), 0,
-                        get(below, col.ROWS) - 1, i * get(t, col.STRIDE) - get(t, col.PAD), get(t, col.DILATION),
-                        get(t, col.KERNEL), get(net, f.WEIGHT) + get(t, col.BACKWARD) * 4,
-                        get(t, col.BACKWARD_BLOCK) * 4, get(work, f.CHANNEL), get(work, f.VALUE), count)
+                scatter(
+                    target,
+                    get(below, col.PITCH),
+                    get(work, f.MOVED),
+                    get(below, col.FLAGS),
+                    0,
+                    get(below, col.ROWS) - 1,
+                    i * get(t, col.STRIDE) - get(t, col.PAD),
+                    get(t, col.DILATION),
+                    get(t, col.KERNEL),
+                    get(net, f.WEIGHT) + get(t, col.BACKWARD) * 4,
+                    get(t, col.BACKWARD_BLOCK) * 4,
+                    get(work, f.CHANNEL),
+                    get(work, f.VALUE),
+                    count,
+                )
 
 
 @kernel
@@ -86,13 +105,23 @@ def gather_spans(net: int, work: int, n: int) -> None:
     plain = get(work, f.PLAIN)
     put(get(work, f.BOTH_COUNT), 0, 0)
     for q in range(get(get(work, f.BACK_COUNTS), n)):
-        add_span(get(work, f.BOTH), get(work, f.BOTH_COUNT), 0, span(get(work, f.BACK_SPANS), n, 2 * q),
-                 span(get(work, f.BACK_SPANS), n, 2 * q + 1))
+        add_span(
+            get(work, f.BOTH),
+            get(work, f.BOTH_COUNT),
+            0,
+            span(get(work, f.BACK_SPANS), n, 2 * q),
+            span(get(work, f.BACK_SPANS), n, 2 * q + 1),
+        )
     if not plain:
         s = n if get(node(net, n), col.OP) == col.MAX_POOL else get(node(net, n), col.SOURCE)
         for q in range(get(get(work, f.COUNTS), s)):
-            add_span(get(work, f.BOTH), get(work, f.BOTH_COUNT), 0, span(get(work, f.SPANS), s, 2 * q),
-                     span(get(work, f.SPANS), s, 2 * q + 1))
+            add_span(
+                get(work, f.BOTH),
+                get(work, f.BOTH_COUNT),
+                0,
+                span(get(work, f.SPANS), s, 2 * q),
+                span(get(work, f.SPANS), s, 2 * q + 1),
+            )
 
 
 @kernel
@@ -131,7 +160,9 @@ def activation_back(net: int, work: int, n: int) -> None:
                     if rule == col.GRADIENT:
                         new = slope_at(get(work, f.NEW) + p + k, slope + k)
                     else:
-                        new = quotient_at(get(work, f.NEW) + p + k, reference + p + k, slope + k, epsilon)
+                        new = quotient_at(
+                            get(work, f.NEW) + p + k, reference + p + k, slope + k, epsilon
+                        )
                     bits = differ(new, old)
                     if moved:
                         out = multiply(new, load(get(work, f.DIFFERENCE) + o + k))
@@ -144,7 +175,10 @@ def activation_back(net: int, work: int, n: int) -> None:
                     any_set |= differ(out, zero)
                     store(get(work, f.DIFFERENCE) + p + k, out)
                 else:
-                    store(get(work, f.DIFFERENCE) + p + k, add(load(get(work, f.DIFFERENCE) + p + k), out))
+                    store(
+                        get(work, f.DIFFERENCE) + p + k,
+                        add(load(get(work, f.DIFFERENCE) + p + k), out),
+                    )
             if fresh and any_set != 0:
                 set_flag(get(work, f.MOVED), get(below, col.FLAGS) + i, 1)
 
@@ -159,8 +193,15 @@ def max_pool_back(net: int, work: int, n: int) -> None:
     pitch = get(t, col.PITCH)
     for q in range(get(get(work, f.BOTH_COUNT), 0)):
         a, b = span(get(work, f.BOTH), 0, 2 * q), span(get(work, f.BOTH), 0, 2 * q + 1)
-        low, high = rows_read(a, b, get(t, col.KERNEL), get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD),
-                              get(node(net, s), col.ROWS))
+        low, high = rows_read(
+            a,
+            b,
+            get(t, col.KERNEL),
+            get(t, col.STRIDE),
+            get(t, col.DILATION),
+            get(t, col.PAD),
+            get(node(net, s), col.ROWS),
+        )
         add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
             moved = flag(get(work, f.MOVED), get(t, col.FLAGS) + i) != 0
@@ -170,11 +211,15 @@ def max_pool_back(net: int, work: int, n: int) -> None:
             for c in range(get(t, col.CHANNELS)):
                 dv = np.float32(0)
                 if moved:
-                    dv = load_scalar(get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * pitch + c) * 4)
+                    dv = load_scalar(
+                        get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * pitch + c) * 4
+                    )
                 w = np.int64(load_scalar(winners + (get(t, col.WINNER) + i * pitch + c) * 4))
                 z = w
                 if changed:
-                    z = np.int64(load_scalar(get(work, f.WINNER) + (get(t, col.WINNER) + i * pitch + c) * 4))
+                    z = np.int64(
+                        load_scalar(get(work, f.WINNER) + (get(t, col.WINNER) + i * pitch + c) * 4)
+                    )
                 if z == w:
                     add_to(net, work, s, w, c, dv)
                 else:
@@ -197,8 +242,15 @@ def max_pool_share(net: int, work: int, n: int) -> None:
     pitch = get(t, col.PITCH)
     for q in range(get(get(work, f.BOTH_COUNT), 0)):
         a, b = span(get(work, f.BOTH), 0, 2 * q), span(get(work, f.BOTH), 0, 2 * q + 1)
-        low, high = rows_read(a, b, get(t, col.KERNEL), get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD),
-                              get(below, col.ROWS))
+        low, high = rows_read(
+            a,
+            b,
+            get(t, col.KERNEL),
+            get(t, col.STRIDE),
+            get(t, col.DILATION),
+            get(t, col.PAD),
+            get(below, col.ROWS),
+        )
         add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
             moved = flag(get(work, f.MOVED), get(t, col.FLAGS) + i) != 0
@@ -226,8 +278,9 @@ def max_pool_share(net: int, work: int, n: int) -> None:
                 z = np.int64(load_scalar(get(work, f.WINNER) + k + c * 4))
                 r_at_z = load_scalar(reference + (get(below, col.BASE) + z * pitch + c) * 4)
                 new_at_r = load_scalar(row_of(net, work, s, r) + c * 4)
-                to_z, to_s = shares(load_scalar(get(work, f.NEW) + o + c * 4), y0, r_at_z, new_at_r,
-                                    epsilon)
+                to_z, to_s = shares(
+                    load_scalar(get(work, f.NEW) + o + c * 4), y0, r_at_z, new_at_r, epsilon
+                )
                 arrives = np.float32(0)
                 if z != w or to_z != to_x or to_s != to_r:
                     arrives = arriving_at(net, work, n, i, c)
@@ -247,8 +300,15 @@ def average_pool_back(net: int, work: int, n: int) -> None:
     rows, pitch = get(node(net, s), col.ROWS), get(t, col.PITCH)
     for q in range(get(get(work, f.BACK_COUNTS), n)):
         a, b = span(get(work, f.BACK_SPANS), n, 2 * q), span(get(work, f.BACK_SPANS), n, 2 * q + 1)
-        low, high = rows_read(a, b, get(t, col.KERNEL), get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD),
-                              rows)
+        low, high = rows_read(
+            a,
+            b,
+            get(t, col.KERNEL),
+            get(t, col.STRIDE),
+            get(t, col.DILATION),
+            get(t, col.PAD),
+            rows,
+        )
         add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
             if flag(get(work, f.MOVED), get(t, col.FLAGS) + i) == 0:
@@ -309,14 +369,20 @@ def rearranged_back(net: int, work: int, n: int) -> None:
         s = index(net, get(t, col.SOURCES) + k)
         rows = get(node(net, s), col.ROWS)
         for q in range(get(get(work, f.BACK_COUNTS), n)):
-            a, b = span(get(work, f.BACK_SPANS), n, 2 * q), span(get(work, f.BACK_SPANS), n, 2 * q + 1)
+            a, b = (
+                span(get(work, f.BACK_SPANS), n, 2 * q),
+                span(get(work, f.BACK_SPANS), n, 2 * q + 1),
+            )
             low, high = a, b
             if op == col.CONCAT_ROWS:
                 at = index(net, get(t, col.INDEX) + k)
                 a, b = max(a, at), min(b, at + rows - 1)
                 low, high = a - at, b - at
             elif op == col.TAKE_ROWS:
-                low, high = get(t, col.FIRST) + get(t, col.STEP) * a, get(t, col.FIRST) + get(t, col.STEP) * b
+                low, high = (
+                    get(t, col.FIRST) + get(t, col.STEP) * a,
+                    get(t, col.FIRST) + get(t, col.STEP) * b,
+                )
                 low, high = min(low, high), max(low, high)
             add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
             for i in range(a, b + 1):

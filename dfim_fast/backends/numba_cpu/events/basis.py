@@ -65,8 +65,12 @@ def gates(net: int, work: int, n: int, i: int) -> int:
         if get(work, f.RULE) == col.GRADIENT:
             store(out + k, slope_at(x, slope + k))
         else:
-            store(out + k, quotient_at(x, get(work, f.REFERENCE) + o + k, slope + k,
-                                       load_scalar(work + f.EPSILON * 8)))
+            store(
+                out + k,
+                quotient_at(
+                    x, get(work, f.REFERENCE) + o + k, slope + k, load_scalar(work + f.EPSILON * 8)
+                ),
+            )
     return out
 
 
@@ -86,8 +90,18 @@ def clear_row(net: int, work: int, n: int, i: int, first: int, vectors: int) -> 
 
 
 @kernel
-def tap_two(target: int, width: int, channels: int, weight: int, block: int, at: int, value: int,
-            channel: int, e: int, count: int) -> None:
+def tap_two(
+    target: int,
+    width: int,
+    channels: int,
+    weight: int,
+    block: int,
+    at: int,
+    value: int,
+    channel: int,
+    e: int,
+    count: int,
+) -> None:
     """32 lanes of one row: target[c] += sum over up to 4 entries of weight[entry][c] * entry."""
     zero = splat(np.float32(0))
     a0 = splat(load_scalar(value + e * 4))
@@ -124,8 +138,18 @@ def tap_two(target: int, width: int, channels: int, weight: int, block: int, at:
 
 
 @kernel
-def tap_one(target: int, width: int, channels: int, weight: int, block: int, at: int, value: int,
-            channel: int, e: int, count: int) -> None:
+def tap_one(
+    target: int,
+    width: int,
+    channels: int,
+    weight: int,
+    block: int,
+    at: int,
+    value: int,
+    channel: int,
+    e: int,
+    count: int,
+) -> None:
     """The same for 16 lanes."""
     zero = splat(np.float32(0))
     x0 = multiply(splat(load_scalar(value + e * 4)), load(at + get(channel, e) * width))
@@ -133,16 +157,15 @@ def tap_one(target: int, width: int, channels: int, weight: int, block: int, at:
     w0 = weight + get(channel, e) * block
     w1, w2, w3 = w0, w0, w0
     if count > 1:
-        x1 = multiply(splat(load_scalar(value + e * 4 + 4)),
-                      load(at + get(channel, e + 1) * width))
+        x1 = multiply(splat(load_scalar(value + e * 4 + 4)), load(at + get(channel, e + 1) * width))
         w1 = weight + get(channel, e + 1) * block
     if count > 2:
-        x2 = multiply(splat(load_scalar(value + e * 4 + 8)),
-                      load(at + get(channel, e + 2) * width))
+        x2 = multiply(splat(load_scalar(value + e * 4 + 8)), load(at + get(channel, e + 2) * width))
         w2 = weight + get(channel, e + 2) * block
     if count > 3:
-        x3 = multiply(splat(load_scalar(value + e * 4 + 12)),
-                      load(at + get(channel, e + 3) * width))
+        x3 = multiply(
+            splat(load_scalar(value + e * 4 + 12)), load(at + get(channel, e + 3) * width)
+        )
         w3 = weight + get(channel, e + 3) * block
     for c in range(channels):
         o = target + c * width
@@ -186,12 +209,32 @@ def convolution_lanes(net: int, work: int, n: int, first: int, vectors: int) -> 
             for e in range(0, count, 4):
                 v = 0
                 while v + 2 <= vectors:
-                    tap_two(target + v * 64, width, get(below, col.CHANNELS), weight, block,
-                            at + v * 64, value, channel, e, count - e)
+                    tap_two(
+                        target + v * 64,
+                        width,
+                        get(below, col.CHANNELS),
+                        weight,
+                        block,
+                        at + v * 64,
+                        value,
+                        channel,
+                        e,
+                        count - e,
+                    )
                     v += 2
                 if v < vectors:
-                    tap_one(target + v * 64, width, get(below, col.CHANNELS), weight, block,
-                            at + v * 64, value, channel, e, count - e)
+                    tap_one(
+                        target + v * 64,
+                        width,
+                        get(below, col.CHANNELS),
+                        weight,
+                        block,
+                        at + v * 64,
+                        value,
+                        channel,
+                        e,
+                        count - e,
+                    )
 
 
 @kernel
@@ -212,10 +255,12 @@ def max_pool_lanes(net: int, work: int, n: int, first: int, vectors: int) -> Non
                 r = np.int64(load_scalar(get(work, f.REFERENCE_WINNERS) + k))
                 o = (get(t, col.BASE) + i * pitch + c) * 4
                 to_x, to_r = shares(
-                    load_scalar(get(work, f.ACTS) + o), load_scalar(reference + o),
+                    load_scalar(get(work, f.ACTS) + o),
+                    load_scalar(reference + o),
                     load_scalar(reference + (get(below, col.BASE) + w * pitch + c) * 4),
                     load_scalar(get(work, f.ACTS) + (get(below, col.BASE) + r * pitch + c) * 4),
-                    epsilon)
+                    epsilon,
+                )
             target = get(below, col.ENTRY) + c
             pass_on(work, source, target + w * channels, to_x, first, vectors)
             pass_on(work, source, target + r * channels, to_r, first, vectors)
@@ -233,8 +278,14 @@ def average_pool_lanes(net: int, work: int, n: int, first: int, vectors: int) ->
             r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
             if 0 <= r < get(below, col.ROWS):
                 for c in range(channels):
-                    pass_on(work, get(t, col.ENTRY) + i * channels + c,
-                            get(below, col.ENTRY) + r * channels + c, factor, first, vectors)
+                    pass_on(
+                        work,
+                        get(t, col.ENTRY) + i * channels + c,
+                        get(below, col.ENTRY) + r * channels + c,
+                        factor,
+                        first,
+                        vectors,
+                    )
 
 
 @kernel
@@ -251,8 +302,11 @@ def row_lanes(net: int, work: int, n: int, i: int, first: int, vectors: int) -> 
     for k in range(get(t, col.COUNT)):
         below = node(net, index(net, get(t, col.SOURCES) + k))
         width, base = get(below, col.CHANNELS), get(below, col.ENTRY)
-        at = index(net, get(t, col.INDEX) + k) if (
-            op == col.CONCAT_ROWS or op == col.CONCAT_CHANNELS) else np.int64(0)
+        at = (
+            index(net, get(t, col.INDEX) + k)
+            if (op == col.CONCAT_ROWS or op == col.CONCAT_CHANNELS)
+            else np.int64(0)
+        )
         r = i
         if op == col.CONCAT_ROWS:
             r = i - at
@@ -265,8 +319,14 @@ def row_lanes(net: int, work: int, n: int, i: int, first: int, vectors: int) -> 
                 pass_on(work, start + at + c, base + r * width + c, np.float32(1), first, vectors)
         elif op == col.TAKE_CHANNELS:
             for c in range(channels):
-                pass_on(work, start + c, base + r * width + index(net, get(t, col.INDEX) + c),
-                        np.float32(1), first, vectors)
+                pass_on(
+                    work,
+                    start + c,
+                    base + r * width + index(net, get(t, col.INDEX) + c),
+                    np.float32(1),
+                    first,
+                    vectors,
+                )
         else:
             sign = np.float32(1)
             if op == col.ADD and index(net, get(t, col.INDEX) + k) < 0:

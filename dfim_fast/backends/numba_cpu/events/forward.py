@@ -23,7 +23,6 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     load,
     load_scalar,
     multiply,
-    put,
     select,
     set_flag,
     splat,
@@ -63,7 +62,13 @@ def same_spans(net: int, work: int, n: int) -> None:
     for k in range(get(t, col.COUNT)):
         s = index(net, get(t, col.SOURCES) + k)
         for q in range(get(get(work, f.COUNTS), s)):
-            add_span(get(work, f.SPANS), get(work, f.COUNTS), n, span(get(work, f.SPANS), s, 2 * q), span(get(work, f.SPANS), s, 2 * q + 1))
+            add_span(
+                get(work, f.SPANS),
+                get(work, f.COUNTS),
+                n,
+                span(get(work, f.SPANS), s, 2 * q),
+                span(get(work, f.SPANS), s, 2 * q + 1),
+            )
 
 
 @kernel
@@ -72,8 +77,15 @@ def window_spans(net: int, work: int, n: int) -> None:
     t = node(net, n)
     s = get(t, col.SOURCE)
     for q in range(get(get(work, f.COUNTS), s)):
-        low, high = read_rows(span(get(work, f.SPANS), s, 2 * q), span(get(work, f.SPANS), s, 2 * q + 1), get(t, col.KERNEL),
-                              get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD), get(t, col.ROWS))
+        low, high = read_rows(
+            span(get(work, f.SPANS), s, 2 * q),
+            span(get(work, f.SPANS), s, 2 * q + 1),
+            get(t, col.KERNEL),
+            get(t, col.STRIDE),
+            get(t, col.DILATION),
+            get(t, col.PAD),
+            get(t, col.ROWS),
+        )
         add_span(get(work, f.SPANS), get(work, f.COUNTS), n, low, high)
 
 
@@ -87,21 +99,40 @@ def convolution(net: int, work: int, n: int) -> None:
     stride, pitch, channels = get(t, col.STRIDE), get(t, col.PITCH), get(below, col.CHANNELS)
     target = get(work, f.NEW) + get(t, col.BASE) * 4
     for q in range(get(get(work, f.COUNTS), s)):
-        for i in range(span(get(work, f.SPANS), s, 2 * q), span(get(work, f.SPANS), s, 2 * q + 1) + 1):
+        for i in range(
+            span(get(work, f.SPANS), s, 2 * q), span(get(work, f.SPANS), s, 2 * q + 1) + 1
+        ):
             if flag(get(work, f.CHANGED), get(below, col.FLAGS) + i) == 0:
                 continue
             o = (get(below, col.BASE) + i * get(below, col.PITCH)) * 4
-            count = changes(get(work, f.NEW) + o, acts + o, channels, get(work, f.CHANNEL), get(work, f.VALUE))
+            count = changes(
+                get(work, f.NEW) + o, acts + o, channels, get(work, f.CHANNEL), get(work, f.VALUE)
+            )
             if count == 0:
                 continue
             phase = get(t, col.PHASES) + 3 * ((i + get(t, col.PAD)) % stride)
             taps = index(net, phase)
             first = (i + get(t, col.PAD) - index(net, phase + 1) * get(t, col.DILATION)) // stride
-            scatter(target, pitch, get(work, f.CHANGED), get(t, col.FLAGS), 0, get(t, col.ROWS) - 1, first,
-                    get(t, col.FORWARD_STEP), taps, get(net, f.WEIGHT) + index(net, phase + 2) * 4,
-                    taps * pitch * 4, get(work, f.CHANNEL), get(work, f.VALUE), count)
+            scatter(
+                target,
+                pitch,
+                get(work, f.CHANGED),
+                get(t, col.FLAGS),
+                0,
+                get(t, col.ROWS) - 1,
+                first,
+                get(t, col.FORWARD_STEP),
+                taps,
+                get(net, f.WEIGHT) + index(net, phase + 2) * 4,
+                taps * pitch * 4,
+                get(work, f.CHANNEL),
+                get(work, f.VALUE),
+                count,
+            )
     for q in range(get(get(work, f.COUNTS), n)):
-        for i in range(span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1):
+        for i in range(
+            span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1
+        ):
             if flag(get(work, f.CHANGED), get(t, col.FLAGS) + i):
                 o = (get(t, col.BASE) + i * pitch) * 4
                 for v in range(pitch >> 4):
@@ -124,22 +155,41 @@ def convolution_afresh(net: int, work: int, n: int) -> None:
         low, high = span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1)
         for i in range(low, high + 1):
             for v in range(pitch >> 4):
-                store(target + i * pitch * 4 + v * 64,
-                      load(get(net, f.WEIGHT) + (get(t, col.BIAS) + v * 16) * 4))
+                store(
+                    target + i * pitch * 4 + v * 64,
+                    load(get(net, f.WEIGHT) + (get(t, col.BIAS) + v * 16) * 4),
+                )
             set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
         start = max(low * stride - get(t, col.PAD), 0)
-        stop = min(high * stride - get(t, col.PAD) + (get(t, col.KERNEL) - 1) * get(t, col.DILATION),
-                   get(below, col.ROWS) - 1)
+        stop = min(
+            high * stride - get(t, col.PAD) + (get(t, col.KERNEL) - 1) * get(t, col.DILATION),
+            get(below, col.ROWS) - 1,
+        )
         for i in range(start, stop + 1):
-            count = entries(row_of(net, work, s, i), channels, get(work, f.CHANNEL), get(work, f.VALUE))
+            count = entries(
+                row_of(net, work, s, i), channels, get(work, f.CHANNEL), get(work, f.VALUE)
+            )
             if count == 0:
                 continue
             phase = get(t, col.PHASES) + 3 * ((i + get(t, col.PAD)) % stride)
             taps = index(net, phase)
             first = (i + get(t, col.PAD) - index(net, phase + 1) * get(t, col.DILATION)) // stride
-            scatter(target, pitch, get(work, f.CHANGED), get(t, col.FLAGS), low, high, first,
-                    get(t, col.FORWARD_STEP), taps, get(net, f.WEIGHT) + index(net, phase + 2) * 4,
-                    taps * pitch * 4, get(work, f.CHANNEL), get(work, f.VALUE), count)
+            scatter(
+                target,
+                pitch,
+                get(work, f.CHANGED),
+                get(t, col.FLAGS),
+                low,
+                high,
+                first,
+                get(t, col.FORWARD_STEP),
+                taps,
+                get(net, f.WEIGHT) + index(net, phase + 2) * 4,
+                taps * pitch * 4,
+                get(work, f.CHANNEL),
+                get(work, f.VALUE),
+                count,
+            )
 
 
 @kernel
@@ -148,16 +198,16 @@ def activation_row(source: int, target: int, slope: int, vectors: int) -> None:
     zero = splat(np.float32(0))
     for v in range(vectors):
         x = load(source + v * 64)
-        store(target + v * 64,
-              select(greater(x, zero), x, multiply(x, load(slope + v * 64))))
+        store(target + v * 64, select(greater(x, zero), x, multiply(x, load(slope + v * 64))))
 
 
 @kernel
 def affine_row(source: int, target: int, scale: int, shift: int, vectors: int) -> None:
     """y = x * scale + shift."""
     for v in range(vectors):
-        store(target + v * 64, fma(load(source + v * 64), load(scale + v * 64),
-                                   load(shift + v * 64)))
+        store(
+            target + v * 64, fma(load(source + v * 64), load(scale + v * 64), load(shift + v * 64))
+        )
 
 
 @kernel
@@ -180,50 +230,49 @@ def pool_row(net: int, work: int, n: int, i: int, target: int, winner: int) -> N
 
 
 @kernel
-def max_pool(net: int, work: int, n: int) -> None:
-    """Pooled rows whose window holds a changed row."""
+def average_row(net: int, work: int, n: int, i: int, target: int) -> None:
+    """y = factor * sum over the window, summed afresh so that equal windows stay equal."""
     t = node(net, n)
     s = get(t, col.SOURCE)
-    below = node(net, s)
+    rows = get(node(net, s), col.ROWS)
+    factor = splat(load_scalar(get(net, f.WEIGHT) + (get(t, col.SCALE) + i) * 4))
+    for v in range(get(t, col.PITCH) >> 4):
+        y = splat(np.float32(0))
+        for j in range(get(t, col.KERNEL)):
+            r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
+            if 0 <= r < rows:
+                y = add(y, load(row_of(net, work, s, r) + v * 64))
+        store(target + v * 64, multiply(y, factor))
+
+
+@kernel
+def pool(net: int, work: int, n: int) -> None:
+    """Pooled rows whose window holds a changed row."""
+    t = node(net, n)
+    below = node(net, get(t, col.SOURCE))
     for q in range(get(get(work, f.COUNTS), n)):
-        for i in range(span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1):
+        for i in range(
+            span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1
+        ):
             touched = False
             for j in range(get(t, col.KERNEL)):
                 r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
-                if 0 <= r < get(below, col.ROWS) and flag(get(work, f.CHANGED), get(below, col.FLAGS) + r):
+                if 0 <= r < get(below, col.ROWS) and flag(
+                    get(work, f.CHANGED), get(below, col.FLAGS) + r
+                ):
                     touched = True
                     break
             if touched:
                 # flagged even where all values stand: a winner may have moved
                 set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
-                pool_row(net, work, n, i, get(work, f.NEW) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4,
-                         get(work, f.WINNER) + (get(t, col.WINNER) + i * get(t, col.PITCH)) * 4)
-
-
-@kernel
-def average_pool(net: int, work: int, n: int) -> None:
-    """y' = y + factor * the sum of the window's changes."""
-    acts = get(work, f.ACTS)
-    t = node(net, n)
-    s = get(t, col.SOURCE)
-    below = node(net, s)
-    pitch = get(t, col.PITCH)
-    for q in range(get(get(work, f.COUNTS), n)):
-        for i in range(span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1):
-            o = (get(t, col.BASE) + i * pitch) * 4
-            factor = splat(load_scalar(get(net, f.WEIGHT) + (get(t, col.SCALE) + i) * 4))
-            for v in range(pitch >> 4):
-                store(get(work, f.NEW) + o + v * 64, load(acts + o + v * 64))
-            for j in range(get(t, col.KERNEL)):
-                r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
-                if r < 0 or r >= get(below, col.ROWS) or flag(get(work, f.CHANGED), get(below, col.FLAGS) + r) == 0:
-                    continue
-                set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
-                p = (get(below, col.BASE) + r * get(below, col.PITCH)) * 4
-                for v in range(pitch >> 4):
-                    d = subtract(load(get(work, f.NEW) + p + v * 64), load(acts + p + v * 64))
-                    a = get(work, f.NEW) + o + v * 64
-                    store(a, fma(d, factor, load(a)))
+                o = i * get(t, col.PITCH)
+                target = get(work, f.NEW) + (get(t, col.BASE) + o) * 4
+                if get(t, col.OP) == col.MAX_POOL:
+                    pool_row(
+                        net, work, n, i, target, get(work, f.WINNER) + (get(t, col.WINNER) + o) * 4
+                    )
+                else:
+                    average_row(net, work, n, i, target)
 
 
 @kernel
@@ -264,7 +313,9 @@ def row_by_row(net: int, work: int, n: int) -> None:
     t = node(net, n)
     op, pitch = get(t, col.OP), get(t, col.PITCH)
     for q in range(get(get(work, f.COUNTS), n)):
-        for i in range(span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1):
+        for i in range(
+            span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1
+        ):
             touched = False
             for k in range(get(t, col.COUNT)):
                 s = index(net, get(t, col.SOURCES) + k)
@@ -277,8 +328,13 @@ def row_by_row(net: int, work: int, n: int) -> None:
             if op == col.ACTIVATION:
                 activation_row(x, target, scale, pitch >> 4)
             elif op == col.AFFINE:
-                affine_row(x, target, scale,
-                           get(net, f.WEIGHT) + (get(t, col.SHIFT) + i * get(t, col.SHIFT_PITCH)) * 4, pitch >> 4)
+                affine_row(
+                    x,
+                    target,
+                    scale,
+                    get(net, f.WEIGHT) + (get(t, col.SHIFT) + i * get(t, col.SHIFT_PITCH)) * 4,
+                    pitch >> 4,
+                )
             elif op == col.ADD:
                 sum_row(net, work, n, i, target)
             elif op == col.CONCAT_CHANNELS:
@@ -289,7 +345,9 @@ def row_by_row(net: int, work: int, n: int) -> None:
 
 
 @kernel
-def copy_rows(net: int, work: int, n: int, s: int, first: int, step: int, low: int, high: int) -> None:
+def copy_rows(
+    net: int, work: int, n: int, s: int, first: int, step: int, low: int, high: int
+) -> None:
     """Rows low..high of node n are the rows first + step * i of node s."""
     t, below = node(net, n), node(net, s)
     pitch, source_pitch = get(t, col.PITCH), get(below, col.PITCH)
@@ -310,7 +368,10 @@ def join_rows(net: int, work: int, n: int) -> None:
     for k in range(get(t, col.COUNT)):
         s, at = index(net, get(t, col.SOURCES) + k), index(net, get(t, col.INDEX) + k)
         for q in range(get(get(work, f.COUNTS), s)):
-            low, high = span(get(work, f.SPANS), s, 2 * q) + at, span(get(work, f.SPANS), s, 2 * q + 1) + at
+            low, high = (
+                span(get(work, f.SPANS), s, 2 * q) + at,
+                span(get(work, f.SPANS), s, 2 * q + 1) + at,
+            )
             add_span(get(work, f.SPANS), get(work, f.COUNTS), n, low, high)
             copy_rows(net, work, n, s, -at, 1, low, high)
 
@@ -321,7 +382,10 @@ def pick_rows(net: int, work: int, n: int) -> None:
     t = node(net, n)
     s, first, step = get(t, col.SOURCE), get(t, col.FIRST), get(t, col.STEP)
     for q in range(get(get(work, f.COUNTS), s)):
-        a, b = span(get(work, f.SPANS), s, 2 * q) - first, span(get(work, f.SPANS), s, 2 * q + 1) - first
+        a, b = (
+            span(get(work, f.SPANS), s, 2 * q) - first,
+            span(get(work, f.SPANS), s, 2 * q + 1) - first,
+        )
         low = -(a // -step) if step > 0 else -(b // -step)
         high = b // step if step > 0 else a // step
         low, high = max(low, 0), min(high, get(t, col.ROWS) - 1)
@@ -336,10 +400,8 @@ def forward(net: int, work: int) -> None:
         op = get(node(net, n), col.OP)
         if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
             window_spans(net, work, n)
-            if op == col.MAX_POOL:
-                max_pool(net, work, n)
-            elif op == col.AVERAGE_POOL:
-                average_pool(net, work, n)
+            if op != col.CONV:
+                pool(net, work, n)
             elif get(node(net, n), col.AFRESH):
                 convolution_afresh(net, work, n)
             else:
@@ -364,14 +426,29 @@ def head_inputs(net: int, work: int, n: int, inputs: int) -> None:
         target = inputs + index(net, entry + 1) * 4
         weight, width = get(net, f.WEIGHT) + index(net, entry + 2) * 4, index(net, entry + 3)
         for q in range(get(get(work, f.COUNTS), n)):
-            for i in range(span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1):
+            for i in range(
+                span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1
+            ):
                 if flag(get(work, f.CHANGED), get(t, col.FLAGS) + i) == 0:
                     continue
                 o = (get(t, col.BASE) + i * pitch) * 4
                 if index(net, entry) == col.MATRIX:
-                    count = changes(get(work, f.NEW) + o, acts + o, channels, get(work, f.CHANNEL), get(work, f.VALUE))
-                    axpy(target, weight + i * channels * width * 4, width * 4, get(work, f.CHANNEL),
-                         get(work, f.VALUE), count, width >> 4)
+                    count = changes(
+                        get(work, f.NEW) + o,
+                        acts + o,
+                        channels,
+                        get(work, f.CHANNEL),
+                        get(work, f.VALUE),
+                    )
+                    axpy(
+                        target,
+                        weight + i * channels * width * 4,
+                        width * 4,
+                        get(work, f.CHANNEL),
+                        get(work, f.VALUE),
+                        count,
+                        width >> 4,
+                    )
                 else:
                     factor = splat(load_scalar(weight + i * 4))
                     for v in range(pitch >> 4):
@@ -389,7 +466,9 @@ def linear_score(net: int, work: int, arriving: int) -> float:
         if get(t, col.TOP) < 0:
             continue
         for q in range(get(get(work, f.COUNTS), n)):
-            for i in range(span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1):
+            for i in range(
+                span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1
+            ):
                 if flag(get(work, f.CHANGED), get(t, col.FLAGS) + i) == 0:
                     continue
                 o = (get(t, col.BASE) + i * get(t, col.PITCH)) * 4

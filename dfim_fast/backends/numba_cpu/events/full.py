@@ -11,48 +11,22 @@ from dfim_fast.backends.numba_cpu.events.backward import backward, forget, touch
 from dfim_fast.backends.numba_cpu.events.forward import (
     convolution_afresh,
     join_rows,
-    max_pool,
     pick_rows,
+    pool,
     row_by_row,
     same_spans,
     window_spans,
 )
-from dfim_fast.backends.numba_cpu.events.jit import entry, kernel
-from dfim_fast.backends.numba_cpu.events.scatter import clear
+from dfim_fast.backends.numba_cpu.events.jit import entry
 from dfim_fast.backends.numba_cpu.events.simd import (
-    fma,
     get,
     load,
-    load_scalar,
-    multiply,
     set_flag,
     splat,
     store,
     store_scalar,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span
-
-
-@kernel
-def average_all(net: int, work: int, n: int) -> None:
-    """y = factor * sum over the window."""
-    t = node(net, n)
-    below = node(net, get(t, col.SOURCE))
-    pitch = get(t, col.PITCH)
-    for i in range(get(t, col.ROWS)):
-        o = get(work, f.NEW) + (get(t, col.BASE) + i * pitch) * 4
-        clear(o, pitch)
-        for j in range(get(t, col.KERNEL)):
-            r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
-            if r < 0 or r >= get(below, col.ROWS):
-                continue
-            p = get(work, f.NEW) + (get(below, col.BASE) + r * pitch) * 4
-            for v in range(pitch >> 4):
-                a = o + v * 64
-                store(a, fma(load(p + v * 64), splat(np.float32(1)), load(a)))
-        factor = splat(load_scalar(get(net, f.WEIGHT) + (get(t, col.SCALE) + i) * 4))
-        for v in range(pitch >> 4):
-            store(o + v * 64, multiply(load(o + v * 64), factor))
 
 
 @entry
@@ -76,10 +50,8 @@ def full_forward(net: int, x: np.ndarray, work: int) -> None:
             add_span(get(work, f.SPANS), get(work, f.COUNTS), n, 0, get(node(net, n), col.ROWS) - 1)
             if op == col.CONV:
                 convolution_afresh(net, work, n)
-            elif op == col.MAX_POOL:
-                max_pool(net, work, n)
             else:
-                average_all(net, work, n)
+                pool(net, work, n)
         elif op == col.CONCAT_ROWS:
             join_rows(net, work, n)
         elif op == col.TAKE_ROWS:
@@ -107,6 +79,8 @@ def full_backward(net: int, top: int, work: int, floats: int) -> None:
         for i in range(get(t, col.ROWS)):
             row = touch(net, work, n, i)
             for v in range(get(t, col.PITCH) >> 4):
-                store(row + v * 64, load(top + (get(t, col.TOP) + i * get(t, col.PITCH) + v * 16) * 4))
+                store(
+                    row + v * 64, load(top + (get(t, col.TOP) + i * get(t, col.PITCH) + v * 16) * 4)
+                )
     backward(net, work)
     forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))

@@ -89,8 +89,11 @@ class Head:
                 np.add.at(factor, index[0], inside[0] * float(op.factor[0, 0]))
                 weight, kind, width = builder.put(factor), col.SUM, channels
             else:
-                matrix = op.weight if isinstance(op, Dense) else op.forward(
-                    [np.eye(rows * channels).reshape(-1, rows, channels)])[:, 0]
+                matrix = (
+                    op.weight
+                    if isinstance(op, Dense)
+                    else op.forward([np.eye(rows * channels).reshape(-1, rows, channels)])[:, 0]
+                )
                 width = matrix.shape[1]
                 padded = np.zeros((len(matrix), -(-width // 16) * 16), np.float32)
                 padded[:, :width] = matrix
@@ -98,11 +101,16 @@ class Head:
             lists[read[0]] += [kind, self.add(n, width), weight, -(-width // 16) * 16]
         for n in sorted(direct):
             rows, channels = self.graph.nodes[n].shape
-            lists[n] += [col.SUM, self.add(n, channels), builder.put(np.ones(rows)),
-                         -(-channels // 16) * 16]
+            lists[n] += [
+                col.SUM,
+                self.add(n, channels),
+                builder.put(np.ones(rows)),
+                -(-channels // 16) * 16,
+            ]
         for n, entries in lists.items():
             builder.table[builder.place[n], col.HEADS] = builder.put_index(
-                [len(entries) // 4, *entries])
+                [len(entries) // 4, *entries]
+            )
 
     def add(self, node: int, width: int) -> int:
         """Register an input; returns where it begins."""
@@ -209,8 +217,11 @@ class Head:
             if n in stop or n not in arriving:
                 continue
             g, sources = arriving.pop(n), self.graph.nodes[n].inputs
-            collect(arriving, sources,
-                    [g * multipliers[n]] if n in multipliers else self.linear_back(n, g))
+            collect(
+                arriving,
+                sources,
+                [g * multipliers[n]] if n in multipliers else self.linear_back(n, g),
+            )
         return arriving
 
     def linear_back(self, n: int, g: Array) -> list[Array]:
@@ -219,8 +230,7 @@ class Head:
         xs = [np.broadcast_to(np.float32(0), (len(g), *s)) for s in shapes]
         return self.op(n).gradient(g, xs, g)
 
-    def push(self, old: Acts, flips: dict[int, Array], place: dict[int, Array],
-             size: int) -> Acts:
+    def push(self, old: Acts, flips: dict[int, Array], place: dict[int, Array], size: int) -> Acts:
         """All basis vectors at once, from where they start down to the head's inputs."""
         arriving: Acts = {}
         for k, task in enumerate(self.tasks):

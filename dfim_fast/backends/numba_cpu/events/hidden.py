@@ -93,8 +93,14 @@ def hidden_rows(run: Run) -> None:
     piece = max(1, min(64, -(-many // (4 * run.threads))))
 
     def go(first: int, t: int) -> None:
-        walk_forward(run.net.address, run.mutated, first, min(first + piece, many), inputs,
-                     run.memory.works[t].address)
+        walk_forward(
+            run.net.address,
+            run.mutated,
+            first,
+            min(first + piece, many),
+            inputs,
+            run.memory.works[t].address,
+        )
 
     run.spread_out(go, list(range(0, many, piece)))
     mutants = head.from_inputs(inputs)
@@ -102,19 +108,25 @@ def hidden_rows(run: Run) -> None:
     original = {n: a[:1] for n, a in run.acts.items()}
     bases = []
     for r in range(run.count):
-        reference = {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(
-            run.references) else None
+        reference = (
+            {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
+        )
         bases.append(head.basis(original, mutants, reference, run.program.rule))
     row = padded(len(run.x))
-    run.fis = aligned(run.tasks * run.groups * many * row).reshape(
-        run.tasks, run.groups, many, row)
+    run.fis = aligned(run.tasks * run.groups * many * row).reshape(run.tasks, run.groups, many, row)
     run.own = np.zeros((run.tasks, many, run.groups, run.mutated.columns.shape[1]), np.float32)
     size = max(b.coefficients.shape[2] for b in bases)
     bytes_each = run.program.builder.entries * padded(size) * 4
-    if size < many and bytes_each <= BYTES:
-        by_basis(run, bases, max(1, BYTES // bytes_each))
+    chunk = references_at_once(size, many, bytes_each)
+    if chunk:
+        by_basis(run, bases, chunk)
     else:
         by_tiles(run, original, mutants)
+
+
+def references_at_once(size: int, many: int, bytes_each: int) -> int:
+    """How many references' bases to hold; 0 where the mutants' own gradients are the better way."""
+    return BYTES // bytes_each if size < many else 0
 
 
 def by_basis(run: Run, bases: list, chunk: int) -> None:
@@ -135,11 +147,12 @@ def by_basis(run: Run, bases: list, chunk: int) -> None:
             weights.append(padded_up)
             for k in range(run.tasks):
                 upstream.values[k, r], upstream.known[k, r] = (
-                    down.values.ctypes.data, down.known.ctypes.data)
+                    down.values.ctypes.data,
+                    down.known.ctypes.data,
+                )
                 upstream.lanes[k, r] = down.lanes
                 upstream.coefficients[k, r] = padded_up[k].ctypes.data
-                run.case.original[k, run.case.group[r]] += (
-                    run.case.share[r] * down.importance[:, k])
+                run.case.original[k, run.case.group[r]] += run.case.share[r] * down.importance[:, k]
         far(run, lanes, weights, first)
         run.settle()
         finish(run, upstream, first, last, 0, many)
@@ -163,8 +176,15 @@ def far(run: Run, lanes: list[Lanes], weights: list[Array], first: int) -> None:
     run.spread_out(go, list(range(0, many, ROWS)))
 
 
-def finish(run: Run, upstream: Upstream, first: int, last: int, start: int, stop: int,
-           tasks: tuple[int, int] | None = None) -> None:
+def finish(
+    run: Run,
+    upstream: Upstream,
+    first: int,
+    last: int,
+    start: int,
+    stop: int,
+    tasks: tuple[int, int] | None = None,
+) -> None:
     """The near part of mutants start..stop, for references first..last."""
     piece = max(1, min(64, -(-(stop - start) // (4 * run.threads))))
     low, high = (0, run.tasks) if tasks is None else tasks
@@ -172,8 +192,19 @@ def finish(run: Run, upstream: Upstream, first: int, last: int, start: int, stop
 
     def go(m: int, t: int) -> None:
         part = Part(m, min(m + piece, stop), low, high, first, last, last == run.count, start)
-        walk(run.net.address, run.case, run.mutated, part, upstream, tops, run.targets,
-             run.fis, run.own, run.found, run.memory.works[t].address)
+        walk(
+            run.net.address,
+            run.case,
+            run.mutated,
+            part,
+            upstream,
+            tops,
+            run.targets,
+            run.fis,
+            run.own,
+            run.found,
+            run.memory.works[t].address,
+        )
 
     run.spread_out(go, list(range(start, stop, piece)))
 
@@ -182,8 +213,10 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
     """Each mutant's own gradient down the trunk, less the original's."""
     many, shape = len(run.mutated.start), (run.tasks, run.count)
     down, rule = Lanes(run, TILE), run.program.rule
-    against = [{n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
-               for r in range(run.count)]
+    against = [
+        {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
+        for r in range(run.count)
+    ]
     base = np.zeros((*shape, len(run.x)), np.float32)
     for k in range(run.tasks):
         for r in range(run.count):
@@ -199,7 +232,8 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
                 theirs = run.head.own(tile, against[r], rule, k)
                 down.descend(run.head.below(theirs), r)
                 run.fis[k, run.case.group[r], start:stop, : len(run.x)] -= run.case.share[r] * (
-                    down.importance[:, : stop - start].T - base[k, r])
+                    down.importance[:, : stop - start].T - base[k, r]
+                )
                 upstream = Upstream(*(np.zeros(shape, np.int64) for _ in range(4)), LANE)
                 upstream.values[k, r] = down.values.ctypes.data
                 upstream.known[k, r] = down.known.ctypes.data

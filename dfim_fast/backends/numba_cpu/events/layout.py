@@ -32,8 +32,9 @@ class Net:
     def __init__(self, builder: Builder) -> None:
         self.table, self.index, self.weight = builder.finish()
         arrays = (self.table, self.index, self.weight)
-        self.header = np.array([*(a.ctypes.data for a in arrays), len(self.table), builder.rows],
-                               np.int64)
+        self.header = np.array(
+            [*(a.ctypes.data for a in arrays), len(self.table), builder.rows], np.int64
+        )
         self.address = int(self.header.ctypes.data)
 
 
@@ -57,9 +58,9 @@ def split(graph: Graph, tasks: list[int]) -> tuple[list[int], list[int], list[in
         mixes = isinstance(node.op, (Dense, Flatten)) or (
             isinstance(node.op, AveragePool) and node.shape[0] == 1
         )
-        if i and (mixes or any(j in head for j in node.inputs) or all(
-            b.shape[0] == 1 for b in before
-        )):
+        if i and (
+            mixes or any(j in head for j in node.inputs) or all(b.shape[0] == 1 for b in before)
+        ):
             head.append(i)
     trunk = [i for i in wanted if i not in head]
     read = {j for i in head for j in graph.nodes[i].inputs}
@@ -78,7 +79,9 @@ def unsupported(graph: Graph, tasks: list[int]) -> str | None:
         node = graph.nodes[i]
         wide = [j for j in node.inputs if j in trunk and graph.nodes[j].shape[0] > 1]
         if wide and not isinstance(node.op, (Dense, AveragePool, Flatten)):
-            return f"node {node.name!r} ({type(node.op).__name__}): joins single values to positions"
+            return (
+                f"node {node.name!r} ({type(node.op).__name__}): joins single values to positions"
+            )
         if not node.op.linear and not isinstance(node.op, Elementwise):
             return f"node {node.name!r} ({type(node.op).__name__}): not elementwise in the head"
     return None
@@ -122,9 +125,13 @@ class Builder:
             node, row = graph.nodes[n], self.table[i]
             rows, channels = node.shape
             pitch = -(-channels // 16) * 16
-            if i == 0 and n not in self.cut and all(
-                isinstance(graph.nodes[r].op, Conv) and graph.nodes[r].op.window.dilation == 1
-                for r in self.readers[n]
+            if (
+                i == 0
+                and n not in self.cut
+                and all(
+                    isinstance(graph.nodes[r].op, Conv) and graph.nodes[r].op.window.dilation == 1
+                    for r in self.readers[n]
+                )
             ):
                 pitch = 4
             row[[col.ROWS, col.CHANNELS, col.PITCH]] = rows, channels, pitch
@@ -178,7 +185,11 @@ class Builder:
         window = getattr(op, "window", None)
         if window is not None:
             row[[col.KERNEL, col.STRIDE, col.DILATION, col.PAD]] = (
-                window.kernel, window.stride, window.dilation, window.pad)
+                window.kernel,
+                window.stride,
+                window.dilation,
+                window.pad,
+            )
         if isinstance(op, Conv):
             self.convolution(row, op, sources[0], pitch)
         elif isinstance(op, (Relu, LeakyRelu)):
@@ -188,7 +199,8 @@ class Builder:
             before = node.inputs[0]
             if (
                 isinstance(self.graph.nodes[before].op, Conv)
-                and self.readers[before] == [self.trunk[i]] and before not in self.cut
+                and self.readers[before] == [self.trunk[i]]
+                and before not in self.cut
             ):
                 self.table[sources[0], col.FUSED] = i
         elif isinstance(op, MaxPool):

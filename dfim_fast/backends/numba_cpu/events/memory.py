@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
 from dfim_fast.backends.numba_cpu.events.work import Work
 from dfim_fast.ops.base import Array

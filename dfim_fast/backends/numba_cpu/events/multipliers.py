@@ -43,7 +43,9 @@ def quotient_at(x: int, r: int, slope: int, epsilon: float) -> int:
 
 
 @kernel
-def shares(y: float, y0: float, r_at_x: float, x_at_r: float, epsilon: float) -> tuple[float, float]:
+def shares(
+    y: float, y0: float, r_at_x: float, x_at_r: float, epsilon: float
+) -> tuple[float, float]:
     """What one window passes to the winner of x and to the winner of r, per unit that arrives.
 
     y, y0: pooled values of x and r; r_at_x: r where x won; x_at_r: x where r won.

@@ -26,8 +26,9 @@ from dfim_fast.ops.base import Array, Rule
 class EventProgram:
     """A graph, its tasks and its rule, ready to run. Made by ``compile_events``."""
 
-    def __init__(self, graph: Graph, tasks: list[int], method: str, rule: Rule,
-                 contribution: str) -> None:
+    def __init__(
+        self, graph: Graph, tasks: list[int], method: str, rule: Rule, contribution: str
+    ) -> None:
         self.graph, self.tasks, self.method, self.rule = graph, list(tasks), method, rule
         self.builder = Builder(graph, self.tasks)
         self.head = Head(self.builder)
@@ -38,8 +39,11 @@ class EventProgram:
         else:
             self.how = CENTRED if method == "gradient_corrected" else TIMES_INPUT
             self.kind = col.GRADIENT
-        self.tops = [self.top_blob(self.head.tops(k)) for k in range(len(self.tasks))] if (
-            self.head.linear) else []
+        self.tops = (
+            [self.top_blob(self.head.tops(k)) for k in range(len(self.tasks))]
+            if (self.head.linear)
+            else []
+        )
         self.idle: list[tuple[int, int, Memory]] = []
 
     def top_blob(self, tops: Acts) -> Array:
@@ -59,8 +63,9 @@ class EventProgram:
             row = self.net.table[self.builder.place[n]]
             rows, channels, pitch = row[[col.ROWS, col.CHANNELS, col.PITCH]]
             start = row[col.BASE]
-            found[n] = np.stack([
-                b[start : start + rows * pitch].reshape(rows, pitch)[:, :channels] for b in blobs])
+            found[n] = np.stack(
+                [b[start : start + rows * pitch].reshape(rows, pitch)[:, :channels] for b in blobs]
+            )
         return found
 
     def reading(self, x: Array, references: Array) -> Array:
@@ -71,8 +76,16 @@ class EventProgram:
             return (x - x.sum(1, keepdims=True) / 4)[None].astype(np.float32)
         return x[None] - references if self.how == PROJECTED else x[None] * (1 - references)
 
-    def run(self, x: Array, references: Array | None, start: Array, width: Array, columns: Array,
-            targets: Array | None = None, threads: int = 1) -> Rows:
+    def run(
+        self,
+        x: Array,
+        references: Array | None,
+        start: Array,
+        width: Array,
+        columns: Array,
+        targets: Array | None = None,
+        threads: int = 1,
+    ) -> Rows:
         """Interaction rows of one sequence.
 
         Parameters
@@ -87,13 +100,21 @@ class EventProgram:
         threads : int
         """
         x = np.ascontiguousarray(x, np.float32)
-        against = np.zeros((0, *x.shape), np.float32) if self.kind == col.GRADIENT else (
-            np.ascontiguousarray(references, np.float32))
-        mutated = Mutated(np.ascontiguousarray(start, np.int64),
-                          np.ascontiguousarray(width, np.int64),
-                          np.ascontiguousarray(columns, np.float32))
-        wanted = np.zeros((0, 0), np.int32) if targets is None else np.ascontiguousarray(
-            np.atleast_2d(targets), np.int32)
+        against = (
+            np.zeros((0, *x.shape), np.float32)
+            if self.kind == col.GRADIENT
+            else (np.ascontiguousarray(references, np.float32))
+        )
+        mutated = Mutated(
+            np.ascontiguousarray(start, np.int64),
+            np.ascontiguousarray(width, np.int64),
+            np.ascontiguousarray(columns, np.float32),
+        )
+        wanted = (
+            np.zeros((0, 0), np.int32)
+            if targets is None
+            else np.ascontiguousarray(np.atleast_2d(targets), np.int32)
+        )
         memory = self.take_memory(len(against), threads)
         with ThreadPoolExecutor(threads) as pool:
             rows = Run(self, memory, x, against, mutated, wanted, pool, threads).rows()
@@ -108,7 +129,8 @@ class EventProgram:
         return Memory(self.builder, references, threads)
 
 
-def compile_events(graph: Graph, tasks: list[int], method: str, rule: Rule,
-                   contribution: str = "projected") -> EventProgram:
+def compile_events(
+    graph: Graph, tasks: list[int], method: str, rule: Rule, contribution: str = "projected"
+) -> EventProgram:
     """A program for a float32 graph that ``unsupported`` does not object to."""
     return EventProgram(graph, tasks, method, rule, contribution)

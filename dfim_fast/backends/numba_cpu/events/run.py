@@ -36,8 +36,17 @@ GROUPS = 5  # of references, for the standard error
 class Run:
     """One sequence."""
 
-    def __init__(self, program: EventProgram, memory: Memory, x: Array, references: Array,
-                 mutated: Mutated, targets: Array, pool: ThreadPoolExecutor, threads: int) -> None:
+    def __init__(
+        self,
+        program: EventProgram,
+        memory: Memory,
+        x: Array,
+        references: Array,
+        mutated: Mutated,
+        targets: Array,
+        pool: ThreadPoolExecutor,
+        threads: int,
+    ) -> None:
         self.program, self.memory, self.pool, self.threads = program, memory, pool, threads
         self.x, self.references, self.mutated, self.targets = x, references, mutated, targets
         self.net, self.head = program.net, program.head
@@ -47,9 +56,11 @@ class Run:
 
     def spread_out(self, function: Callable[[int, int], None], items: list[int]) -> None:
         """Call ``function(item, thread)`` for all items, over the threads."""
+
         def part(t: int) -> None:
             for item in items[t :: self.threads]:
                 function(item, t)
+
         if self.threads == 1:
             part(0)
         else:
@@ -95,7 +106,8 @@ class Run:
             np.array([b.ctypes.data for b in blobs], np.int64),
             np.array([b.ctypes.data for b in winners], np.int64),
             self.references if len(self.references) else self.x[None],
-            np.ascontiguousarray(program.reading(self.x, self.references)), program.how,
+            np.ascontiguousarray(program.reading(self.x, self.references)),
+            program.how,
             group,
             (1 / self.sizes[group]).astype(np.float32),
             (self.sizes / self.sizes.sum()).astype(np.float32),
@@ -105,10 +117,12 @@ class Run:
         )
         spread = (self.tasks, many, width) if self.groups > 1 else (0, 0, 0)
         self.found = Found(
-            np.zeros((self.tasks, many, width), np.float32), np.zeros(spread, np.float32),
+            np.zeros((self.tasks, many, width), np.float32),
+            np.zeros(spread, np.float32),
             np.zeros((self.tasks, many), np.float32),
             np.repeat(scores[:, :1].astype(np.float32), many, axis=1),
-            np.zeros((self.tasks, many)), np.zeros((self.tasks, many)),
+            np.zeros((self.tasks, many)),
+            np.zeros((self.tasks, many)),
         )
 
     def linear_rows(self) -> None:
@@ -126,8 +140,9 @@ class Run:
             work.header[f.REFERENCE] = case.references[r]
             work.header[f.REFERENCE_WINNERS] = case.reference_winners[r]
             work.header[f.PLAIN] = 1
-            full_backward(self.net.address, program.tops[k].ctypes.data, work.address,
-                          program.builder.floats)
+            full_backward(
+                self.net.address, program.tops[k].ctypes.data, work.address, program.builder.floats
+            )
             work.header[:] = kept
             row = self.net.table[0]
             rows, pitch = row[col.ROWS], row[col.PITCH]
@@ -149,10 +164,19 @@ class Run:
 
         def go(first: int, t: int) -> None:
             part = Part(first, min(first + piece, many), 0, self.tasks, 0, self.count, True, 0)
-            walk(self.net.address, case, self.mutated, part, upstream, tops, self.targets,
-                 aligned(self.groups * row).reshape(1, self.groups, 1, row),
-                 np.zeros((1, 1, self.groups, self.mutated.columns.shape[1]), np.float32),
-                 self.found, memory.works[t].address)
+            walk(
+                self.net.address,
+                case,
+                self.mutated,
+                part,
+                upstream,
+                tops,
+                self.targets,
+                aligned(self.groups * row).reshape(1, self.groups, 1, row),
+                np.zeros((1, 1, self.groups, self.mutated.columns.shape[1]), np.float32),
+                self.found,
+                memory.works[t].address,
+            )
 
         self.spread_out(go, list(range(0, many, piece)))
 
@@ -177,7 +201,13 @@ class Run:
                 off = np.maximum(off - 64 * np.finfo(np.float32).eps * np.abs(y), 0)
                 size = np.concatenate([size, np.maximum(size + found.size, 0)], 1)
                 error = float(np.max(np.divide(off, size, out=off, where=size > 0), initial=0.0))
-        return Rows(found.fis, found.spread if self.groups > 1 else None, found.self_effect,
-                    found.score, importance, scores[:, 0].astype(np.float32), expected, error)
-
-
+        return Rows(
+            found.fis,
+            found.spread if self.groups > 1 else None,
+            found.self_effect,
+            found.score,
+            importance,
+            scores[:, 0].astype(np.float32),
+            expected,
+            error,
+        )

@@ -27,7 +27,9 @@ from dfim_fast.backends.numba_cpu.events.simd import (
 
 
 @kernel
-def axpy(target: int, block: int, stride: int, channel: int, value: int, count: int, vectors: int) -> None:
+def axpy(
+    target: int, block: int, stride: int, channel: int, value: int, count: int, vectors: int
+) -> None:
     """Add ``count`` scaled blocks of ``vectors`` vectors to the target, in ascending order."""
     e = 0
     while count - e >= 3:
@@ -35,7 +37,11 @@ def axpy(target: int, block: int, stride: int, channel: int, value: int, count: 
         f = e + 3 if count - e > 3 else e + 2
         w0, w1 = block + get(channel, e) * stride, block + get(channel, e + 1) * stride
         w2, w3 = block + get(channel, e + 2) * stride, block + get(channel, f) * stride
-        a, b, c = splat(load_scalar(value + (e) * 4)), splat(load_scalar(value + (e + 1) * 4)), splat(load_scalar(value + (e + 2) * 4))
+        a, b, c = (
+            splat(load_scalar(value + (e) * 4)),
+            splat(load_scalar(value + (e + 1) * 4)),
+            splat(load_scalar(value + (e + 2) * 4)),
+        )
         d = splat(load_scalar(value + f * 4) if count - e > 3 else np.float32(0))
         for i in range(vectors):
             o = i * 64
@@ -74,7 +80,22 @@ def clear(row: int, pitch: int) -> None:
 
 
 @kernel
-def scatter(target: int, pitch: int, flags: int, start: int, low: int, high: int, first: int, step: int, taps: int, block: int, stride: int, channel: int, value: int, count: int) -> None:
+def scatter(
+    target: int,
+    pitch: int,
+    flags: int,
+    start: int,
+    low: int,
+    high: int,
+    first: int,
+    step: int,
+    taps: int,
+    block: int,
+    stride: int,
+    channel: int,
+    value: int,
+    count: int,
+) -> None:
     """Add a row's entries to the target rows low..high; rows not flagged are cleared first.
 
     ``target`` is the address of row 0 and ``start`` the entry of row 0 in ``flags``.
@@ -88,8 +109,15 @@ def scatter(target: int, pitch: int, flags: int, start: int, low: int, high: int
             if flag(flags, start + row) == 0:
                 clear(target + row * pitch * 4, pitch)
                 set_flag(flags, start + row, 1)
-        axpy(target + (first + t0) * pitch * 4, block + t0 * pitch * 4, stride, channel, value,
-             count, ((t1 - t0) * pitch + 15) >> 4)
+        axpy(
+            target + (first + t0) * pitch * 4,
+            block + t0 * pitch * 4,
+            stride,
+            channel,
+            value,
+            count,
+            ((t1 - t0) * pitch + 15) >> 4,
+        )
         return
     for t in range(taps):
         row = first + t * step
@@ -98,8 +126,15 @@ def scatter(target: int, pitch: int, flags: int, start: int, low: int, high: int
         if flag(flags, start + row) == 0:
             clear(target + row * pitch * 4, pitch)
             set_flag(flags, start + row, 1)
-        axpy(target + row * pitch * 4, block + t * pitch * 4, stride, channel, value, count,
-             (pitch + 15) >> 4)
+        axpy(
+            target + row * pitch * 4,
+            block + t * pitch * 4,
+            stride,
+            channel,
+            value,
+            count,
+            (pitch + 15) >> 4,
+        )
 
 
 @kernel

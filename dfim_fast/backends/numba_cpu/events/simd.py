@@ -56,52 +56,64 @@ def _bits(builder: Any, mask: Any) -> Any:
 @intrinsic
 def load(_: Any, address: Any) -> Any:
     """16 floats at an address."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load(builder.inttoptr(args[0], _VECTOR.as_pointer()), align=4)
+
     return vector(types.intp), generate
 
 
 @intrinsic
 def store(_: Any, address: Any, v: Any) -> Any:
     """Write 16 floats."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.store(args[1], builder.inttoptr(args[0], _VECTOR.as_pointer()), align=4)
         return context.get_dummy_value()
+
     return types.void(types.intp, vector), generate
 
 
 @intrinsic
 def load_scalar(_: Any, address: Any) -> Any:
     """One float at an address."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load(builder.inttoptr(args[0], _F32.as_pointer()), align=4)
+
     return types.float32(types.intp), generate
 
 
 @intrinsic
 def store_scalar(_: Any, address: Any, x: Any) -> Any:
     """Write one float."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.store(args[1], builder.inttoptr(args[0], _F32.as_pointer()), align=4)
         return context.get_dummy_value()
+
     return types.void(types.intp, types.float32), generate
 
 
 @intrinsic
 def splat(_: Any, x: Any) -> Any:
     """The same number in every lane."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _splat(builder, args[0])
+
     return vector(types.float32), generate
 
 
 @intrinsic
 def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
         name = f"llvm.fma.v{LANES}f32"
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
     return vector(vector, vector, vector), generate
 
 
@@ -109,7 +121,9 @@ def _binary(operation: Callable[[Any, Any, Any], Any], text: str) -> Any:
     def stub(_: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return operation(builder, args[0], args[1])
+
         return vector(vector, vector), generate
+
     stub.__doc__ = text
     return intrinsic(stub)
 
@@ -119,7 +133,9 @@ def _compare(operator: str, text: str, ordered: bool = True) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             make = builder.fcmp_ordered if ordered else builder.fcmp_unordered
             return _bits(builder, make(operator, args[0], args[1]))
+
         return types.int64(vector, vector), generate
+
     stub.__doc__ = text
     return intrinsic(stub)
 
@@ -140,7 +156,9 @@ def _unary(name: str, text: str) -> Any:
             kind = ir.FunctionType(_VECTOR, [_VECTOR])
             full = f"llvm.{name}.v{LANES}f32"
             return builder.call(cgutils.get_or_insert_function(builder.module, kind, full), args)
+
         return vector(vector), generate
+
     stub.__doc__ = text
     return intrinsic(stub)
 
@@ -152,25 +170,30 @@ root = _unary("sqrt", "Square root of a.")
 @intrinsic
 def select(_: Any, bits: Any, a: Any, b: Any) -> Any:
     """a where the lane's bit is set, else b."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         mask = builder.bitcast(builder.trunc(args[0], _I16), _MASK)
         return builder.select(mask, args[1], args[2])
+
     return vector(types.int64, vector, vector), generate
 
 
 @intrinsic
 def first_bit(_: Any, bits: Any) -> Any:
     """The lowest set bit of a mask that is not zero."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(_I64, [_I64, ir.IntType(1)])
         count = cgutils.get_or_insert_function(builder.module, kind, "llvm.cttz.i64")
         return builder.call(count, [args[0], ir.Constant(ir.IntType(1), 1)])
+
     return types.int64(types.int64), generate
 
 
 @intrinsic
 def total(_: Any, v: Any) -> Any:
     """The sum over the lanes, always in the same tree order."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, width = args[0], LANES
         while width > 1:
@@ -179,42 +202,51 @@ def total(_: Any, v: Any) -> Any:
             high = _lanes(builder, value, list(range(width, 2 * width)))
             value = builder.fadd(low, high)
         return builder.extract_element(value, ir.Constant(_I32, 0))
+
     return types.float32(vector), generate
 
 
 @intrinsic
 def get(_: Any, address: Any, i: Any) -> Any:
     """The i-th integer of an int64 array."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start = builder.inttoptr(args[0], _I64.as_pointer())
         return builder.load(builder.gep(start, [args[1]]), align=8)
+
     return types.int64(types.int64, types.int64), generate
 
 
 @intrinsic
 def put(_: Any, address: Any, i: Any, value: Any) -> Any:
     """Set the i-th integer of an int64 array."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start = builder.inttoptr(args[0], _I64.as_pointer())
         builder.store(args[2], builder.gep(start, [args[1]]), align=8)
         return context.get_dummy_value()
+
     return types.void(types.int64, types.int64, types.int64), generate
 
 
 @intrinsic
 def flag(_: Any, address: Any, i: Any) -> Any:
     """The i-th of an array of bytes."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
         return builder.zext(builder.load(builder.gep(start, [args[1]])), _I64)
+
     return types.int64(types.int64, types.int64), generate
 
 
 @intrinsic
 def set_flag(_: Any, address: Any, i: Any, value: Any) -> Any:
     """Set the i-th of an array of bytes."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
         builder.store(builder.trunc(args[2], ir.IntType(8)), builder.gep(start, [args[1]]))
         return context.get_dummy_value()
+
     return types.void(types.int64, types.int64, types.int64), generate

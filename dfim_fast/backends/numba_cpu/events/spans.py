@@ -46,8 +46,9 @@ def add_span(spans: int, counts: int, n: int, low: int, high: int) -> None:
 
 
 @kernel
-def read_rows(low: int, high: int, kernel_size: int, stride: int, dilation: int, pad: int,
-              rows: int) -> tuple[int, int]:
+def read_rows(
+    low: int, high: int, kernel_size: int, stride: int, dilation: int, pad: int, rows: int
+) -> tuple[int, int]:
     """Outputs of a window that read the inputs low..high."""
     start, stop = low + pad - (kernel_size - 1) * dilation, high + pad
     if stride > 1:
@@ -56,8 +57,9 @@ def read_rows(low: int, high: int, kernel_size: int, stride: int, dilation: int,
 
 
 @kernel
-def rows_read(low: int, high: int, kernel_size: int, stride: int, dilation: int, pad: int,
-              rows: int) -> tuple[int, int]:
+def rows_read(
+    low: int, high: int, kernel_size: int, stride: int, dilation: int, pad: int, rows: int
+) -> tuple[int, int]:
     """Inputs that the outputs low..high of a window read."""
     first = low * stride - pad
     last = high * stride - pad + (kernel_size - 1) * dilation

@@ -153,16 +153,21 @@ def own_reading(case: Case, mutated: Mutated, m: int, j: int, b: int, p: int, r:
     if case.how == TIMES_INPUT:
         return x
     if case.how == CENTRED:
-        return x - (mutated.columns[m, j, 0] + mutated.columns[m, j, 1] + mutated.columns[m, j, 2]
-                    + mutated.columns[m, j, 3]) * np.float32(0.25)
+        return x - (
+            mutated.columns[m, j, 0]
+            + mutated.columns[m, j, 1]
+            + mutated.columns[m, j, 2]
+            + mutated.columns[m, j, 3]
+        ) * np.float32(0.25)
     if case.how == PROJECTED:
         return x - case.bases[r, p, b]
     return x * (np.float32(1) - case.bases[r, p, b])
 
 
 @kernel
-def near_part(net: int, case: Case, mutated: Mutated, m: int, r: int, fis: int, own: int,
-              work: int) -> None:
+def near_part(
+    net: int, case: Case, mutated: Mutated, m: int, r: int, fis: int, own: int, work: int
+) -> None:
     """Take one reference's changes from ``fis`` (L,), and add the source's own to ``own`` (w,)."""
     base, pitch = get(node(net, 0), col.BASE), get(node(net, 0), col.PITCH)
     start, width = mutated.start[m], mutated.width[m]
@@ -178,10 +183,12 @@ def near_part(net: int, case: Case, mutated: Mutated, m: int, r: int, fis: int, 
             if flag(moved, p) == 0 or (start <= p < start + width):
                 continue
             row, e = difference + p * pitch * 4, reading + p * 16
-            c = (load_scalar(row) * load_scalar(e)
-                 + load_scalar(row + 4) * load_scalar(e + 4)
-                 + load_scalar(row + 8) * load_scalar(e + 8)
-                 + load_scalar(row + 12) * load_scalar(e + 12))
+            c = (
+                load_scalar(row) * load_scalar(e)
+                + load_scalar(row + 4) * load_scalar(e + 4)
+                + load_scalar(row + 8) * load_scalar(e + 8)
+                + load_scalar(row + 12) * load_scalar(e + 12)
+            )
             store_scalar(fis + p * 4, load_scalar(fis + p * 4) - share * c)
     for j in range(width):
         p = start + j
@@ -197,8 +204,17 @@ def near_part(net: int, case: Case, mutated: Mutated, m: int, r: int, fis: int, 
 
 
 @kernel
-def self_effect(case: Case, mutated: Mutated, m: int, k: int, fis: int, gap: int, own: int,
-                widest: int, found: Found) -> None:
+def self_effect(
+    case: Case,
+    mutated: Mutated,
+    m: int,
+    k: int,
+    fis: int,
+    gap: int,
+    own: int,
+    widest: int,
+    found: Found,
+) -> None:
     """The source's own importance, original minus mutant; its cells of the map become 0."""
     start = mutated.start[m]
     effect, balance, size = 0.0, 0.0, 0.0
@@ -217,8 +233,9 @@ def self_effect(case: Case, mutated: Mutated, m: int, k: int, fis: int, gap: int
 
 
 @kernel
-def mean_of_groups(case: Case, fis: int, gap: int, low: int, high: int, mean: int,
-                   spread: int) -> None:
+def mean_of_groups(
+    case: Case, fis: int, gap: int, low: int, high: int, mean: int, spread: int
+) -> None:
     """Mean over the groups, and its standard error, of positions low..high (whole vectors)."""
     groups = len(case.weight)
     for p in range(low >> 4, (high >> 4) + 1):
@@ -231,8 +248,10 @@ def mean_of_groups(case: Case, fis: int, gap: int, low: int, high: int, mean: in
             variance = fma(multiply(splat(case.weight[g]), off), off, variance)
         store(mean + p * 64, average)
         if groups > 1:
-            store(spread + p * 64, root(multiply(
-                variance, splat(np.float32(1) / np.float32(groups - 1)))))
+            store(
+                spread + p * 64,
+                root(multiply(variance, splat(np.float32(1) / np.float32(groups - 1)))),
+            )
 
 
 @kernel
@@ -267,8 +286,20 @@ def wipe(row: int, low: int, high: int) -> None:
 
 
 @kernel
-def finish(case: Case, mutated: Mutated, m: int, k: int, fis: int, gap: int, own: int,
-           widest: int, dense: bool, targets: np.ndarray, found: Found, work: int) -> None:
+def finish(
+    case: Case,
+    mutated: Mutated,
+    m: int,
+    k: int,
+    fis: int,
+    gap: int,
+    own: int,
+    widest: int,
+    dense: bool,
+    targets: np.ndarray,
+    found: Found,
+    work: int,
+) -> None:
     """Write the mutant's row from ``fis``, whose groups stand ``gap`` apart.
 
     Rows of ``fis`` end on whole vectors. Scratch (not dense) is zero again on return.
@@ -312,9 +343,19 @@ def finish(case: Case, mutated: Mutated, m: int, k: int, fis: int, gap: int, own
 
 
 @entry
-def walk(net: int, case: Case, mutated: Mutated, part: Part, upstream: Upstream, tops: np.ndarray,
-         targets: np.ndarray, fis: np.ndarray, own: np.ndarray, found: Found,
-         work: int) -> None:
+def walk(
+    net: int,
+    case: Case,
+    mutated: Mutated,
+    part: Part,
+    upstream: Upstream,
+    tops: np.ndarray,
+    targets: np.ndarray,
+    fis: np.ndarray,
+    own: np.ndarray,
+    found: Found,
+    work: int,
+) -> None:
     """Rows of some mutants.
 
     Parameters
@@ -351,22 +392,26 @@ def walk(net: int, case: Case, mutated: Mutated, part: Part, upstream: Upstream,
                 put(work, f.U_KNOWN, upstream.known[k, r])
                 put(work, f.U_LANES, upstream.lanes[k, r])
                 put(work, f.U_LANE, m - part.tile)
-                put(work, f.U_COEFFICIENT,
-                    upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4)
+                put(
+                    work,
+                    f.U_COEFFICIENT,
+                    upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4,
+                )
                 backward(net, work)
                 g = case.group[r]
-                near_part(net, case, mutated, m, r, changes + g * gap * 4, mine + g * widest * 4,
-                          work)
+                near_part(
+                    net, case, mutated, m, r, changes + g * gap * 4, mine + g * widest * 4, work
+                )
                 forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))
             if part.close:
-                finish(case, mutated, m, k, changes, gap, mine, widest, dense, targets, found,
-                       work)
+                finish(case, mutated, m, k, changes, gap, mine, widest, dense, targets, found, work)
         forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
 
 
 @entry
-def walk_forward(net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray,
-                 work: int) -> None:
+def walk_forward(
+    net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray, work: int
+) -> None:
     """Add each mutant's changes to its row of the head's inputs, ``inputs`` (M, pitch)."""
     for m in range(first, last):
         mutate(net, mutated, m, work)
