@@ -36,7 +36,7 @@ class Dense(Operator):
 
     def forward(self, xs: Sequence[Array]) -> Array:
         x = xs[0]
-        return (x.reshape(len(x), -1) @ self.weight + self.bias)[:, None, :]
+        return (x.reshape(len(x), len(self.weight)) @ self.weight + self.bias)[:, None, :]
 
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
         return [(g[:, 0] @ self.weight.T).reshape(len(g), *xs[0].shape[1:])]

@@ -32,7 +32,7 @@ class Flatten(Operator):
 
     def forward(self, xs: Sequence[Array]) -> Array:
         x = xs[0] if self.order == "LC" else xs[0].transpose(0, 2, 1)
-        return x.reshape(len(x), 1, -1)
+        return x.reshape(len(x), 1, x.shape[1] * x.shape[2])
 
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
         rows, channels = xs[0].shape[1:]
@@ -58,10 +58,10 @@ class Unflatten(Operator):
         return self.rows, inputs[0][1] // self.rows
 
     def forward(self, xs: Sequence[Array]) -> Array:
-        return xs[0].reshape(len(xs[0]), -1, self.rows).transpose(0, 2, 1)
+        return xs[0].reshape(len(xs[0]), xs[0].shape[2] // self.rows, self.rows).transpose(0, 2, 1)
 
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
-        return [g.transpose(0, 2, 1).reshape(len(g), 1, -1)]
+        return [g.transpose(0, 2, 1).reshape(len(g), 1, g.shape[1] * g.shape[2])]
 
     def spread(self, masks: Sequence[Array]) -> Array:
         return masks[0].repeat(self.rows, 1)

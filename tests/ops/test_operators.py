@@ -161,6 +161,17 @@ def test_a_batch_equals_one_by_one(name):
 
 
 @each_case
+def test_a_batch_of_none(name):
+    """A sequence of N alone has no mutants."""
+    for op, xs, _ in operators(name, longest=13):
+        none = [x[:0] for x in xs]
+        y = op.forward(none)
+        assert y.shape == (0, *op.output_shape(*(x.shape[1:] for x in xs)))
+        grads = op.gradient(y, none, y) + op.rescale(y, none, [x[:1] for x in xs], y, y, Rule())
+        assert [g.shape for g in grads] == [x.shape for x in none] * 2
+
+
+@each_case
 def test_cone_rules_equal_brute_force(name):
     """spread: the outputs that change with an input row; collect: the rows a gradient reaches."""
     for op, xs, rng in operators(name, longest=13):
