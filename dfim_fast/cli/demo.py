@@ -36,11 +36,20 @@ def demo(
     data = Path(dfim_fast.__file__).parent / "data"
     model = load_model(data / "demo.onnx")
     names, sequences = read_fasta(data / "demo.fa")
-    chosen = [i for kind, count in (("positive", POSITIVES), ("negative", NEGATIVES))
-              for i in [i for i, name in enumerate(names) if name.startswith(kind)][:count]]
+    chosen = [
+        i
+        for kind, count in (("positive", POSITIVES), ("negative", NEGATIVES))
+        for i in [i for i, name in enumerate(names) if name.startswith(kind)][:count]
+    ]
     finished = run_maps(
-        model, [names[i] for i in chosen], [sequences[i] for i in chosen], out,
-        settings={"threads": threads}, overwrite=overwrite, progress=not quiet)
+        model,
+        [names[i] for i in chosen],
+        [sequences[i] for i in chosen],
+        out,
+        settings={"threads": threads},
+        overwrite=overwrite,
+        progress=not quiet,
+    )
     if quiet:
         return
     picture = next(iter(sorted((out / "figures").glob("1_*.png"))))

@@ -18,8 +18,12 @@ from typer.core import TyperGroup
 
 from dfim_fast.errors import DfimError
 
-WRONG_INPUT, FAULT, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+WRONG_INPUT, FAULT, INTERRUPTED = 2, 1, 130
 TRACEBACK = "DFIM_FAST_TRACEBACK"  # set it to see where a failure came from
+
+
+class Terminated(SystemExit):
+    """Another process asked for an end; the exit code says with which signal."""
 
 
 class OneLineGroup(TyperGroup):
@@ -32,6 +36,9 @@ class OneLineGroup(TyperGroup):
                 return super().invoke(ctx)
             except KeyboardInterrupt:
                 raise _failed("interrupted; nothing was kept", INTERRUPTED) from None
+            except Terminated:
+                _say("terminated; nothing was kept")
+                raise
             except DfimError as error:
                 raise _failed(str(error), WRONG_INPUT) from None
             except BrokenPipeError:  # the reader, such as head, has seen enough
@@ -43,7 +50,9 @@ class OneLineGroup(TyperGroup):
             except MemoryError:
                 raise _failed(
                     "not enough memory; use --window, fewer --sources or --targets, or a lower "
-                    "--memory-limit", WRONG_INPUT) from None
+                    "--memory-limit",
+                    WRONG_INPUT,
+                ) from None
             except Exception as error:
                 if _is_usage(error) or isinstance(error, typer.Exit | typer.Abort):
                     raise
@@ -100,8 +109,10 @@ def _one_line(text: str) -> str:
 def _fault(error: Exception) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "dfim_fast" in f.filename]
     where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
-    return (f"{_one_line(f'{type(error).__name__}: {error}')} This is a fault of dfim_fast{where}; "
-            f"set {TRACEBACK}=1 to see more, and please report it")
+    return (
+        f"{_one_line(f'{type(error).__name__}: {error}')} This is a fault of dfim_fast{where}; "
+        f"set {TRACEBACK}=1 to see more, and please report it"
+    )
 
 
 @contextmanager
@@ -130,8 +141,7 @@ def _terminable() -> Iterator[None]:
         return
 
     def stop(number: int, _: Any) -> None:
-        _say("terminated; nothing was kept")
-        raise SystemExit(128 + number)
+        raise Terminated(128 + number)
 
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {name: signal.signal(getattr(signal, name), stop) for name in names}

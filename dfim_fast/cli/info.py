@@ -39,8 +39,15 @@ def info(
     else:
         count = n_references if given == "dinucleotide" else 1
     plan = make_plan(
-        network.graph, method=method, task=o.task(task, network), maxpool=maxpool,
+        network.graph,
+        method=method,
+        task=o.task(task, network),
+        maxpool=maxpool,
         n_references=count if method == "deeplift" else 0,
-        sources=o.positions(sources, "--sources"), targets=o.positions(targets, "--targets"),
-        window=window, memory_limit=o.size(memory_limit, "--memory-limit"), threads=threads)
+        sources=o.positions(sources, "--sources"),
+        targets=o.positions(targets, "--targets"),
+        window=window,
+        memory_limit=o.size(memory_limit, "--memory-limit"),
+        threads=threads,
+    )
     typer.echo("\n".join(about(network, plan)))

@@ -22,7 +22,8 @@ app = typer.Typer(
 app.command("demo", short_help="Run the whole job on a small model that ships.")(demo.demo)
 app.command("info", short_help="Describe a model, and the work its maps take.")(info.info)
 app.command("map", short_help="Map the interactions of sequences, and judge them.")(
-    maps.map_sequences)
+    maps.map_sequences
+)
 
 
 @app.callback(invoke_without_command=True)

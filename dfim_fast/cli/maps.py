@@ -61,11 +61,13 @@ def map_sequences(
     (strongest first), figures and summary.txt. It appears only when all of it is complete.
     """
     if (sequences is None) == (bed is None):
-        raise SettingsError("give either a FASTA file or --bed with --genome, to say which "
-                            "sequences to map")
+        raise SettingsError(
+            "give either a FASTA file or --bed with --genome, to say which sequences to map"
+        )
     if (bed is None) != (genome is None):
-        raise SettingsError("--bed and --genome go together: regions, and the FASTA they are "
-                            "cut from")
+        raise SettingsError(
+            "--bed and --genome go together: regions, and the FASTA they are cut from"
+        )
     settings = {
         "method": method, "references": o.references(references), "n_references": n_references,
         "gc": gc, "random_state": random_state, "contribution": contribution, "maxpool": maxpool,
@@ -76,7 +78,8 @@ def map_sequences(
 
     from dfim_fast.io.output import check_new
     from dfim_fast.maps.model import load_model
-    from dfim_fast.scale.map_run import MARKER, Judging, run_maps
+    from dfim_fast.scale.map_run import MARKER, run_maps
+    from dfim_fast.scale.passes import Judging
 
     check_new(out, MARKER, overwrite)
     network = load_model(model, target=target, sequence_length=sequence_length)
@@ -91,8 +94,16 @@ def map_sequences(
         assert sequences is not None
         names, texts = read_fasta(sequences)
     finished = run_maps(
-        network, names, texts, out, settings=settings,
+        network,
+        names,
+        texts,
+        out,
+        settings=settings,
         judging=Judging(n_null, null_model, pool, family, correction, alpha),
-        figures=figures, top=top, overwrite=overwrite, progress=not quiet)
+        figures=figures,
+        top=top,
+        overwrite=overwrite,
+        progress=not quiet,
+    )
     if not quiet:
         typer.echo("\n".join(finished.lines))

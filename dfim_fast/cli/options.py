@@ -13,38 +13,78 @@ from dfim_fast.errors import InputError, SettingsError
 if TYPE_CHECKING:
     from dfim_fast.maps.model import Model
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-          "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_UNITS = {
+    "": 1,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "KI": 2**10,
+    "MI": 2**20,
+    "GI": 2**30,
+    "TI": 2**40,
+}
 _KINDS = ("dinucleotide", "gc", "zeros")
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file.")]
 SequenceLength = Annotated[
-    int | None, typer.Option(min=1, help="Bases, where the model leaves the length open.")]
-Target = Annotated[str, typer.Option(
-    help="logit: score the input of a final Sigmoid or Softmax; output: score its output.")]
-Task = Annotated[list[str] | None, typer.Option(
-    help="Task to score, by name or number from 0; repeat for several.  [default: 0]")]
+    int | None, typer.Option(min=1, help="Bases, where the model leaves the length open.")
+]
+Target = Annotated[
+    str,
+    typer.Option(
+        help="logit: score the input of a final Sigmoid or Softmax; output: score its output."
+    ),
+]
+Task = Annotated[
+    list[str] | None,
+    typer.Option(help="Task to score, by name or number from 0; repeat for several.  [default: 0]"),
+]
 Method = Annotated[str, typer.Option(help="deeplift, gradient or gradient_corrected.")]
-References = Annotated[str, typer.Option(
-    help="What DeepLIFT compares with: dinucleotide, gc, zeros, or a .npy file of one-hot "
-    "sequences (R, 4, L) or (N, R, 4, L).")]
+References = Annotated[
+    str,
+    typer.Option(
+        help="What DeepLIFT compares with: dinucleotide, gc, zeros, or a .npy file of one-hot "
+        "sequences (R, 4, L) or (N, R, 4, L)."
+    ),
+]
 NReferences = Annotated[int, typer.Option(min=1, help="Dinucleotide shuffles a sequence.")]
-Window = Annotated[int | None, typer.Option(
-    min=0, help="Keep targets within this many bases of each source.  [default: all]")]
-Sources = Annotated[str | None, typer.Option(
-    metavar="RANGES", help="Positions to mutate, such as 80-120,150: from 0, the end of a range "
-    "left out.  [default: all]")]
-Targets = Annotated[str | None, typer.Option(
-    metavar="RANGES", help="Positions whose importance is read, likewise.  [default: all]")]
-MemoryLimit = Annotated[str | None, typer.Option(
-    metavar="SIZE", help="Workspace, such as 2GB or 500MB.  [default: 2GB]")]
-Threads = Annotated[int | None, typer.Option(
-    min=1, help="Processors to use; changes no number.  [default: all]")]
+Window = Annotated[
+    int | None,
+    typer.Option(min=0, help="Keep targets within this many bases of each source.  [default: all]"),
+]
+Sources = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RANGES",
+        help="Positions to mutate, such as 80-120,150: from 0, the end of a range "
+        "left out.  [default: all]",
+    ),
+]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RANGES", help="Positions whose importance is read, likewise.  [default: all]"
+    ),
+]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Workspace, such as 2GB or 500MB.  [default: 2GB]"),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Processors to use; changes no number.  [default: all]")
+]
 MaxPool = Annotated[str, typer.Option(help="DeepLIFT's rule for max-pooling: shap or deeplift.")]
-Contribution = Annotated[str, typer.Option(
-    help="projected: sums to the difference from the reference; observed: as kundajelab/dfim.")]
-Epsilon = Annotated[float, typer.Option(
-    help="Below this distance from the reference a multiplier is the derivative.")]
+Contribution = Annotated[
+    str,
+    typer.Option(
+        help="projected: sums to the difference from the reference; observed: as kundajelab/dfim."
+    ),
+]
+Epsilon = Annotated[
+    float,
+    typer.Option(help="Below this distance from the reference a multiplier is the derivative."),
+]
 GC = Annotated[float, typer.Option("--gc", help="GC content of the gc references.")]
 BackendName = Annotated[str, typer.Option("--backend", help="auto, numba or reference.")]
 RandomState = Annotated[int, typer.Option(help="Seed of all shuffles.")]
@@ -62,13 +102,14 @@ def positions(text: str | None, option: str) -> list[int] | None:
         return None
     found: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        match = re.fullmatch(r" *([0-9]+)(?: *- *([0-9]+))? *", part)
         first = int(match[1]) if match else 0
         last = int(match[2]) if match and match[2] else first + 1
         if match is None or first >= last:
             raise SettingsError(
                 f"{option} {text}: {part.strip()!r} is no range of positions; write start-end, "
-                "from 0 and without the end, such as 80-120,150")
+                "from 0 and without the end, such as 80-120,150"
+            )
         found += range(first, last)
     return found
 
@@ -83,10 +124,11 @@ def size(text: str | None, option: str) -> int | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*", text.upper())
+    match = re.fullmatch(r" *([0-9]+(?:\.[0-9]+)?) *([KMGT]I?)?B? *", text.upper())
     if match is None or float(match[1]) == 0:
-        raise SettingsError(f"{option} {text}: is no size; write a number and a unit, such as "
-                            "2GB, 500MB or 1GiB")
+        raise SettingsError(
+            f"{option} {text}: is no size; write a number and a unit, such as 2GB, 500MB or 1GiB"
+        )
     return int(float(match[1]) * _UNITS[match[2] or ""])
 
 
@@ -112,8 +154,9 @@ def references(text: str) -> Any:
     if text in _KINDS:
         return text
     if not text.endswith(".npy"):
-        raise SettingsError(f"--references {text}: is unknown; choose from {', '.join(_KINDS)} or "
-                            "give a .npy file")
+        raise SettingsError(
+            f"--references {text}: is unknown; choose from {', '.join(_KINDS)} or give a .npy file"
+        )
     import numpy as np
 
     if not Path(text).is_file():

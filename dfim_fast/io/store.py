@@ -28,8 +28,11 @@ MAX_CHUNK = 64  # sequences
 _CELLS = ("sequence", "source", "mutant", "target")
 # name -> (dimensions after the task axis, what it holds)
 ARRAYS: dict[str, tuple[tuple[str, ...], str]] = {
-    "fis": (_CELLS, "interaction score: importance the target lost when the source became the "
-                    "mutant base (A, C, G, T), original minus mutant"),
+    "fis": (
+        _CELLS,
+        "interaction score: importance the target lost when the source became the "
+        "mutant base (A, C, G, T), original minus mutant",
+    ),
     "standard_error": (_CELLS, "of fis, over groups of references"),
     "mask": (_CELLS, "true where a cell is tested: no empty slot, diagonal, N or unreachable cell"),
     "p": (_CELLS, "p-value of fis under the null; NaN where not tested"),
@@ -47,8 +50,15 @@ COMMON: dict[str, tuple[tuple[str, ...], str]] = {
     "sources": (("source",), "mutated positions, 0-based"),
     "targets": (("target",), "positions whose importance is read, 0-based"),
 }
-_OF_MAPS = ("fis", "standard_error", "self_effect", "mutant_predictions", "attributions",
-            "predictions", "reference_predictions")
+_OF_MAPS = (
+    "fis",
+    "standard_error",
+    "self_effect",
+    "mutant_predictions",
+    "attributions",
+    "predictions",
+    "reference_predictions",
+)
 _TYPES: dict[str, Any] = {"mask": bool, "significant": bool, "p": np.float64, "q": np.float64}
 
 
@@ -111,13 +121,18 @@ class MapStore:
             )  # fmt: skip
         windowed = first.window is not None
         texts = np.array(names, dtype=np.dtypes.StringDType())
-        for name, data in {"sequences": sequences, "names": texts, "sources": first.sources,
-                           "targets": first.targets}.items():
+        for name, data in {
+            "sequences": sequences,
+            "names": texts,
+            "sources": first.sources,
+            "targets": first.targets,
+        }.items():
             dimensions, text = COMMON[name]
             if name == "targets" and windowed:
                 dimensions, text = ("source", "target"), text + "; -1 off the end or not asked for"
-            group.create_array(name, data=data, dimension_names=dimensions,
-                               attributes={"description": text})
+            group.create_array(
+                name, data=data, dimension_names=dimensions, attributes={"description": text}
+            )
         return cls(group)
 
     @classmethod
@@ -138,12 +153,15 @@ class MapStore:
             except (ValueError, OSError, KeyError):
                 group = None
         if group is None or found.get("format") != FORMAT:
-            raise OutputError(f"{path}: is no store of interaction maps; wanted maps.zarr of a "
-                              "folder that dfim-fast map made")
+            raise OutputError(
+                f"{path}: is no store of interaction maps; wanted maps.zarr of a "
+                "folder that dfim-fast map made"
+            )
         if found.get("format_version") != FORMAT_VERSION:
             raise OutputError(
                 f"{path}: has layout version {found.get('format_version')}, wanted "
-                f"{FORMAT_VERSION}; make the maps again with this version of dfim_fast")
+                f"{FORMAT_VERSION}; make the maps again with this version of dfim_fast"
+            )
         return cls(group)
 
     @property
@@ -172,7 +190,8 @@ class MapStore:
     def describe(self, attributes: Mapping[str, Any]) -> None:
         """Write the attributes; tuples, arrays and NumPy scalars become JSON."""
         self.group.attrs.update(
-            {"format": FORMAT, "format_version": FORMAT_VERSION, **_json(attributes)})
+            {"format": FORMAT, "format_version": FORMAT_VERSION, **_json(attributes)}
+        )
 
     def blocks(self) -> Iterator[slice]:
         """Cut the sequences into blocks."""
@@ -206,8 +225,13 @@ class MapStore:
         """
         lazy = {name: self._array(name) for name in _OF_MAPS if name in self}
         lazy["predictions"] = lazy["predictions"][:]
-        return replace(first, **lazy, names=self.names, sequences=self._array("sequences")[:],
-                       summation_to_delta=delta)
+        return replace(
+            first,
+            **lazy,
+            names=self.names,
+            sequences=self._array("sequences")[:],
+            summation_to_delta=delta,
+        )
 
     def sequence(self, n: int) -> SimpleNamespace:
         """One sequence in memory, with the attributes that figures read, N = 1.
@@ -215,13 +239,21 @@ class MapStore:
         ``significant`` too, where it was written, shaped like ``fis``.
         """
         part = slice(n, n + 1)
-        found = {name: np.asarray(self._array(name)[self._place(name, part)])
-                 for name in ARRAYS if name in self}
+        found = {
+            name: np.asarray(self._array(name)[self._place(name, part)])
+            for name in ARRAYS
+            if name in self
+        }
         attributes = self.attributes
         return SimpleNamespace(
-            **found, names=[str(self._array("names")[n])], sources=self._array("sources")[:],
-            targets=self._array("targets")[:], sequences=self._array("sequences")[part],
-            task_names=attributes["task_names"], window=attributes["settings"]["window"])
+            **found,
+            names=[str(self._array("names")[n])],
+            sources=self._array("sources")[:],
+            targets=self._array("targets")[:],
+            sequences=self._array("sequences")[part],
+            task_names=attributes["task_names"],
+            window=attributes["settings"]["window"],
+        )
 
     def _array(self, name: str) -> Any:
         return self.group[name]

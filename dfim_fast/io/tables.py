@@ -31,7 +31,7 @@ COLUMNS = {
     "standard_error": "of fis, over groups of references; empty where there are none",
     "target_importance": "importance of the target in the original",
     "relative": "fis over the target's importance: 1 abolished, below 0 strengthened; importance "
-                "counts as at least 1% of the largest in the sequence",
+    "counts as at least 1% of the largest in the sequence",
     "p": "p-value under the null",
     "neg_log10_p": "-log10 p, exact where p underflows",
     "q": "p corrected for many tests, or decoy false-discovery rate",
@@ -141,8 +141,7 @@ def interaction_table(
     task, sequence = cells["task"], cells["sequence"]
     source = np.asarray(sources)[cells["source"]]
     table = np.asarray(targets)
-    target = (table[cells["source"], cells["target"]] if table.ndim == 2
-              else table[cells["target"]])
+    target = table[cells["source"], cells["target"]] if table.ndim == 2 else table[cells["target"]]
     fis = cells["fis"]
     importance = np.asarray(attributions)[task, sequence, target]
     largest = np.abs(attributions).max(axis=2)[task, sequence]

@@ -36,8 +36,9 @@ def found_between_motifs(
     for n, name in enumerate(store.names):
         own = motifs[motifs["sequence"] == name].set_index("name")
         part = slice(n, n + 1)
-        fis, mask, significant = (store.read(array, part)[0, 0]
-                                  for array in ("fis", "mask", "significant"))
+        fis, mask, significant = (
+            store.read(array, part)[0, 0] for array in ("fis", "mask", "significant")
+        )
         for pair in tested:
             if not set(pair) <= set(own.index):
                 continue

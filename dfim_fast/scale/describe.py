@@ -18,7 +18,7 @@ from dfim_fast.maps.model import Model
 from dfim_fast.stats.streamed import StreamedSignificance
 
 if TYPE_CHECKING:
-    from dfim_fast.scale.map_run import Judging
+    from dfim_fast.scale.passes import Judging
 
 LIBRARIES = ("numpy", "numba", "scipy", "statsmodels", "onnx", "zarr", "pandas", "pyarrow")
 SHOWN = 10  # interactions in the summary
@@ -82,9 +82,12 @@ def summary(
         f"model: {model['name']} ({model['hash']}), scored at the {model['target']}, "
         f"task{'s' * (len(about['task_names']) != 1)} {', '.join(about['task_names'])}",
         f"method: {settings['method']}"
-        + (f", {settings['references']} references"
-           + (f" ({settings['n_references']})" if settings["references"] == "dinucleotide" else "")
-           if deeplift else "")
+        + (
+            f", {settings['references']} references"
+            + (f" ({settings['n_references']})" if settings["references"] == "dinucleotide" else "")
+            if deeplift
+            else ""
+        )
         + (f", targets within {settings['window']} bp" if settings["window"] is not None else "")
         + f", random_state {settings['random_state']}, backend {settings['backend_used']}",
         "",
@@ -114,7 +117,8 @@ def strongest_lines(table: pd.DataFrame, tasks: bool) -> list[str]:
         rows.append(
             f"{row['sequence']}: {row['source_base']}{row['source']}{row['mutant']} {verb} "
             f"{row['target_base']}{row['target']} ({row['distance']} bp): FIS {row['fis']:.3g}, "
-            f"q {row['q']:.2g}" + ("" if row["significant"] else " (not significant)")
+            f"q {row['q']:.2g}"
+            + ("" if row["significant"] else " (not significant)")
             + (f" [{row['task']}]" if tasks else "")
         )
     return rows or ["none: every tested cell is exactly 0"]

@@ -64,8 +64,10 @@ def _layers(model: Model) -> Iterator[str]:
     changed = changed_rows(graph, tuple(range(len(graph.nodes))), start)
     for i, node in enumerate(graph.nodes):
         reads = "from " + ", ".join(map(str, node.inputs)) if node.inputs else ""
-        yield (f"  {i:4d}  {node.op.describe():30s} {node.shape[0]:6d} x {node.shape[1]:<6d} "
-               f"{int(changed[i].sum()):6d}  {reads}".rstrip())
+        yield (
+            f"  {i:4d}  {node.op.describe():30s} {node.shape[0]:6d} x {node.shape[1]:<6d} "
+            f"{int(changed[i].sum()):6d}  {reads}".rstrip()
+        )
 
 
 def _reach(plan: Plan) -> Iterator[str]:
@@ -108,4 +110,5 @@ def _devices() -> str:
     return "; ".join(
         f"{device['index']} {device['name']}, {device['total_memory'] / 2**30:.0f} GiB, "
         f"compute capability {'.'.join(map(str, device['compute_capability']))}"
-        for device in found)
+        for device in found
+    )

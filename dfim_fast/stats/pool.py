@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import norm
 
@@ -20,7 +22,7 @@ class Pool:
         self.fitted: GaussianNull | None = None
         self.counted: EmpiricalNull | BinnedNull
 
-    def add(self, sequence: int, rows: list[np.ndarray]) -> None:
+    def add(self, sequence: int, rows: Sequence[np.ndarray]) -> None:
         self.size += sum(len(row) for row in rows)
         self.rows += [(sequence, row) for row in rows if len(row)]
 
@@ -62,8 +64,10 @@ class Pool:
                 for wanted in (0, 1)
             ]
             if parts[0] and parts[1]:
-                return (np.concatenate(parts[0], dtype=np.float64),
-                        np.concatenate(parts[1], dtype=np.float64))
+                return (
+                    np.concatenate(parts[0], dtype=np.float64),
+                    np.concatenate(parts[1], dtype=np.float64),
+                )
         return (values[::2], values[1::2]) if len(values) > 1 else None
 
     def p(self, values: np.ndarray) -> np.ndarray:
@@ -105,8 +109,10 @@ def _fit_binned(first: Half, second: Half) -> GaussianNull:
         _, own_mean, own_sd = moments(first)
         for nominal in NOMINAL:
             limit = own_sd * norm.isf(nominal / 2)
-            beyond[nominal] = int(second.histogram.count_at_least(own_mean + limit)[1]
-                                  + second.histogram.count_at_most(own_mean - limit)[1])
+            beyond[nominal] = int(
+                second.histogram.count_at_least(own_mean + limit)[1]
+                + second.histogram.count_at_most(own_mean - limit)[1]
+            )
     return GaussianNull(n, mean, sd, False, held_out, beyond)
 
 

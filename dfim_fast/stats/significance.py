@@ -153,9 +153,7 @@ def significance(
     )
 
 
-def check_settings(
-    null_model: str, pool: str, family: str, correction: str, alpha: float
-) -> None:
+def check_settings(null_model: str, pool: str, family: str, correction: str, alpha: float) -> None:
     """Refuse options of `significance` that it does not know.
 
     Raises

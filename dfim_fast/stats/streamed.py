@@ -120,7 +120,7 @@ class StreamedSignificance:
             For each of its shuffles.
         """
         pool = self._pools.setdefault(self._key(self.pool, task, sequence), Pool())
-        pool.add(sequence, [np.asarray(row, dtype=np.float32) for row in rows])
+        pool.add(sequence, rows)
         self._held += sum(len(row) for row in rows)
         self.binned = self._held > self._exact_values and self.pool != "sequence"
         if self.binned:
