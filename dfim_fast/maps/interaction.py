@@ -245,45 +245,45 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
     plan, several = request.plan, request.several
     n, tasks, s, w = len(request.x), len(plan.tasks), len(plan.sources), plan.targets.shape[1]
     dtype = np.dtype(request.backend.dtype)
-    room = Room(out)
+    lead = (tasks,) if several else ()
     spread = plan.groups > 1
-    room.check(n * tasks * s * 4 * w * dtype.itemsize * (1 + spread))
-    arrays = {
-        name: room.array(name, (tasks, n, *shape), 1, dtype)
-        for name, shape in {
-            "fis": (s, 4, w),
-            "self_effect": (s, 4),
-            "mutant_predictions": (s, 4),
-            "attributions": (plan.graph.length,),
-            "predictions": (),
-            **({"standard_error": (s, 4, w)} if spread else {}),
-            **({"reference_predictions": ()} if plan.n_references else {}),
-        }.items()
-    }
     worst = None
-    with tqdm(total=n, unit="seq", desc="maps", disable=not progress) as bar:
+    with Room(out) as room, tqdm(total=n, unit="seq", desc="maps", disable=not progress) as bar:
+        room.check(n * tasks * s * 4 * w * dtype.itemsize * (1 + spread))
+        arrays = {
+            name: room.array(name, (*lead, n, *shape), len(lead), dtype)
+            for name, shape in {
+                "fis": (s, 4, w),
+                "self_effect": (s, 4),
+                "mutant_predictions": (s, 4),
+                "attributions": (plan.graph.length,),
+                "predictions": (),
+                **({"standard_error": (s, 4, w)} if spread else {}),
+                **({"reference_predictions": ()} if plan.n_references else {}),
+            }.items()
+        }
         for first, last in request.chunks(request.backend.chunk):
             own = request.own_references(first, last)
             for i, result in enumerate(request.backend.maps(request.x[first:last], own), first):
                 for name, array in arrays.items():
-                    array[:, i] = getattr(result, name)
+                    value = getattr(result, name)
+                    if several:
+                        array[:, i] = value
+                    else:
+                        array[i] = value[0]
                 if result.delta_error is not None:
                     worst = max(worst or 0.0, result.delta_error)
                 bar.update()
     warn_delta(worst)
 
-    def view(name: str) -> Any:
-        array = arrays.get(name)
-        return array if array is None or several or out is not None else array[0]
-
     table = plan.targets
     return InteractionMap(
-        fis=view("fis"),
-        standard_error=view("standard_error"),
-        self_effect=view("self_effect"),
-        mutant_predictions=view("mutant_predictions"),
-        predictions=view("predictions"),
-        attributions=view("attributions"),
+        fis=arrays["fis"],
+        standard_error=arrays.get("standard_error"),
+        self_effect=arrays["self_effect"],
+        mutant_predictions=arrays["mutant_predictions"],
+        predictions=arrays["predictions"],
+        attributions=arrays["attributions"],
         sources=plan.sources,
         targets=table if request.settings["window"] is not None else table[0],
         window=request.settings["window"],
@@ -295,6 +295,6 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
         plan=plan,
         model_hash=request.model.hash,
         settings=request.settings,
-        several=several or out is not None,
-        reference_predictions=view("reference_predictions"),
+        several=several,
+        reference_predictions=arrays.get("reference_predictions"),
     )

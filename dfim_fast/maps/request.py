@@ -105,7 +105,10 @@ def make_request(
     elif len(labels) != len(x):
         raise InputError(f"{len(labels)} names for {len(x)} sequences; give one name each")
     if not isinstance(references, str):
-        references = np.asarray(references)
+        try:
+            references = np.asarray(references)
+        except ValueError:  # of unequal shape; said in one line by the maker
+            make_references(x[:1], references)
         if references.ndim == 4 and len(references) != len(x):
             raise InputError(
                 f"references of shape {references.shape} are for {len(references)} sequences, but "
@@ -115,6 +118,8 @@ def make_request(
     if method == "deeplift":
         one = references[:1] if getattr(references, "ndim", 0) == 4 else references
         count = make_references(x[:1], one, n_references, gc, random_state).shape[1]
+        if getattr(references, "ndim", 0) == 4 and not np.isfinite(references).all():
+            make_references(x, references)  # names the sequence
     several = isinstance(task, (list, tuple))
     plan = make_plan(
         model.graph,

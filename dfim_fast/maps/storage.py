@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,44 @@ def physical_memory() -> int:
 
 
 class Room:
-    """Allocates the arrays of one run.
+    """Allocates the arrays of one run, and takes them away again if the run fails.
 
     Parameters
     ----------
     out : str or Path or None
         A folder for a Zarr group; None keeps arrays in memory.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists or cannot be made.
     """
 
     def __init__(self, out: str | Path | None) -> None:
         self.group: Any = None
+        self.out = out
         if out is not None:
             import zarr
 
             if Path(out).exists():
                 raise OutputError(f"{out}: exists already; remove it or choose another out=")
-            self.group = zarr.open_group(str(out), mode="w-")
+            try:
+                self.group = zarr.open_group(str(out), mode="w-")
+            except OSError as error:
+                raise OutputError(
+                    f"{out}: cannot be written ({error.strerror}); choose another out="
+                ) from None
+
+    def __enter__(self) -> Room:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
+        if kind is not None and self.out is not None:
+            shutil.rmtree(self.out, ignore_errors=True)
+        if isinstance(error, OSError) and self.out is not None:
+            raise OutputError(
+                f"{self.out}: cannot be written ({error.strerror}); nothing was kept"
+            ) from error
 
     def check(self, bytes_needed: int) -> None:
         """Refuse results that memory cannot hold.
