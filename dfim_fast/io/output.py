@@ -64,15 +64,23 @@ def new_folder(out: str | os.PathLike[str], marker: str, overwrite: bool = False
                 with _undisturbed():
                     shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        if error.errno in _FULL or "No space left" in str(error):
-            raise OutputError(
-                f"{out}: the disk is full; nothing was kept: free some space, or choose another "
-                "folder or fewer sequences"
-            ) from None
-        raise OutputError(
-            f"{out}: cannot be written ({error.strerror or error}); nothing was kept: check the "
-            "folder and its permissions"
-        ) from None
+        raise _refusal(out, error) from None
+    except OutputError as error:  # a writer's own words name the hidden folder
+        if isinstance(error.__cause__, OSError):
+            raise _refusal(out, error.__cause__) from None
+        raise
+
+
+def _refusal(out: object, error: OSError) -> OutputError:
+    if error.errno in _FULL or "No space left" in str(error):
+        return OutputError(
+            f"{out}: the disk is full; nothing was kept: free some space, or choose another "
+            "folder or fewer sequences"
+        )
+    return OutputError(
+        f"{out}: cannot be written ({error.strerror or error}); nothing was kept: check the "
+        "folder and its permissions"
+    )
 
 
 def check_new(out: str | os.PathLike[str], marker: str, overwrite: bool = False) -> None:

@@ -97,8 +97,9 @@ def summary(
         "Diagnostics",
         *(f"  {line}" for line in about["diagnostics"]),
         "",
-        f"Strongest interactions (of {len(table):,} in the table"
-        + (f", which --top {top} ends)" if len(table) == top else ")"),
+        "Strongest interactions, in importance that a base loses or gains "
+        f"(of {len(table):,} in the table"
+        + (f", cut by --top {top})" if len(table) == top else ")"),
         *(f"  {line}" for line in strongest_lines(table, len(about["task_names"]) > 1)),
         "",
         "Files",
@@ -113,11 +114,11 @@ def strongest_lines(table: pd.DataFrame, tasks: bool) -> list[str]:
     """The first rows of a table in words."""
     rows = []
     for row in table.head(SHOWN).to_dict("records"):
-        verb = "weakens" if row["fis"] * row["target_importance"] > 0 else "strengthens"
+        verb = "loses" if row["fis"] > 0 else "gains"
         rows.append(
-            f"{row['sequence']}: {row['source_base']}{row['source']}{row['mutant']} {verb} "
-            f"{row['target_base']}{row['target']} ({row['distance']} bp): FIS {row['fis']:.3g}, "
-            f"q {row['q']:.2g}"
+            f"{row['sequence']}: with {row['source_base']}{row['source']}{row['mutant']}, "
+            f"{row['target_base']}{row['target']} ({row['distance']} bp away) {verb} "
+            f"{abs(row['fis']):.3g}, q {row['q']:.2g}"
             + ("" if row["significant"] else " (not significant)")
             + (f" [{row['task']}]" if tasks else "")
         )

@@ -150,6 +150,15 @@ def test_a_full_disk_is_one_line(tmp_path, number):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_writer_that_names_the_hidden_folder_is_put_into_our_words(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(OutputError) as caught, new_folder(out, MARK) as folder:
+        raise OutputError(f"figure {folder}/x.png: no") from OSError(errno.ENOSPC, "full")
+    assert str(caught.value).startswith(f"{out}: the disk is full; nothing was kept")
+    with pytest.raises(OutputError, match=r"^figure x: no$"), new_folder(out, MARK):
+        raise OutputError("figure x: no")
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
     out = tmp_path / "out"
 
