@@ -107,19 +107,11 @@ def make_request(
     if not isinstance(references, str):
         try:
             references = np.asarray(references)
-        except ValueError:  # of unequal shape; said in one line by the maker
-            make_references(x[:1], references)
-        if references.ndim == 4 and len(references) != len(x):
-            raise InputError(
-                f"references of shape {references.shape} are for {len(references)} sequences, but "
-                f"there are {len(x)}; wanted (R, 4, L) or ({len(x)}, R, 4, L)"
-            )
+        except ValueError:  # of unequal shape; the maker says it in one line
+            make_references(x, references)
     count = 0
     if method == "deeplift":
-        one = references[:1] if getattr(references, "ndim", 0) == 4 else references
-        count = make_references(x[:1], one, n_references, gc, random_state).shape[1]
-        if getattr(references, "ndim", 0) == 4 and not np.isfinite(references).all():
-            make_references(x, references)  # names the sequence
+        count = count_references(x, references, n_references, gc, random_state)
     several = isinstance(task, (list, tuple))
     plan = make_plan(
         model.graph,
@@ -152,6 +144,29 @@ def make_request(
     return Request(
         model, x, labels, plan, make_backend(backend, plan), several, settings, references
     )
+
+
+def count_references(
+    x: np.ndarray, references: Any, n_references: int, gc: float, random_state: int
+) -> int:
+    """Check the references and count those of a sequence, without making all.
+
+    Raises
+    ------
+    InputError, SettingsError
+    """
+    settings = (n_references, gc, random_state)
+    one = references
+    if isinstance(references, np.ndarray) and references.ndim == 4:
+        one = references[:1]
+        finite = references.dtype.kind not in "biuf" or np.isfinite(references).all()
+        if len(references) != len(x) or not finite:
+            make_references(x, references, *settings)  # raises
+    try:
+        return make_references(x[:1], one, *settings).shape[1]
+    except InputError:
+        make_references(x, references, *settings)  # the same, of all sequences
+        raise
 
 
 def array_name(references: np.ndarray) -> str:

@@ -72,31 +72,42 @@ def target_table(
     return np.where(inside & wanted[np.clip(table, 0, length - 1)], table, -1)
 
 
+def whole_number(name: str, value: object, least: int) -> int:
+    """An option that counts something.
+
+    Raises
+    ------
+    SettingsError
+        If it is no whole number or below ``least``.
+    """
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise SettingsError(f"{name}={value!r}: wanted a whole number, {least} or more")
+    return int(value)
+
+
 def available_threads(threads: int | None = None) -> int:
     """Threads to use: as asked, else the processors this process may run on."""
     if threads is not None:
-        if threads < 1:
-            raise SettingsError(f"threads={threads} is not a positive number")
-        return threads
+        return whole_number("threads", threads, 1)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def tile_size(graph: Graph, nodes: set[int], budget: int, threads: int) -> tuple[int, int]:
-    """Mutants in a tile, and the bytes that all threads' tiles take."""
+def tile_size(graph: Graph, nodes: set[int], budget: int, threads: int) -> tuple[int, int, int]:
+    """Mutants in a tile, threads that the budget has room for, and the bytes that both take."""
     activations = sum(graph.nodes[i].shape[0] * graph.nodes[i].shape[1] for i in nodes)
     widest = max(graph.nodes[i].shape[0] * graph.nodes[i].shape[1] for i in nodes)
     # float32 activations and their gradients, and padded or float64 copies of the widest layer
     each = 4 * (2 * activations + 6 * widest)
-    tile = int(np.clip(TILE_BYTES // max(4 * activations, 1), *TILE_RANGE))
-    if each * tile * threads > budget:
-        tile = budget // (each * threads)
-    if tile < 1:
+    if each > budget:
         raise SettingsError(
-            f"memory_limit of {budget / 1e6:.0f} MB is too small for this model; "
-            f"{threads} threads need at least {each * threads / 1e6:.0f} MB: raise it or use fewer "
-            "threads"
+            f"memory_limit of {budget / 1e6:.3g} MB is too small for this model; it needs at least "
+            f"{each / 1e6:.3g} MB: raise it"
         )
-    return tile, each * tile * threads
+    tile = int(np.clip(TILE_BYTES // max(4 * activations, 1), *TILE_RANGE))
+    # rather fewer threads than smaller tiles
+    tile = min(tile, budget // each)
+    threads = min(threads, budget // (each * tile))
+    return tile, threads, each * tile * threads
 
 
 def choose_strategy(
@@ -157,17 +168,18 @@ def make_plan(
     choose("method", method, METHODS)
     choose("contribution", contribution, CONTRIBUTIONS)
     choose("maxpool", maxpool, MAXPOOLS)
-    if not epsilon > 0:
-        raise SettingsError(f"epsilon={epsilon} must be positive; the default is 1e-6")
-    if window is not None and window < 0:
-        raise SettingsError(f"window={window} must not be negative")
+    if not isinstance(epsilon, (int, float, np.number)) or not 0 < epsilon < np.inf:
+        raise SettingsError(f"epsilon={epsilon!r} must be positive; the default is 1e-6")
+    if window is not None:
+        window = whole_number("window", window, 0)
     tasks = tuple(graph.task_indices(task))
     where = positions("sources", sources, graph.length)
     table = target_table(where, positions("targets", targets, graph.length), window, graph.length)
     nodes = {i for t in tasks for i in graph.ancestors(graph.tasks[t].node)}
-    budget = DEFAULT_MEMORY if memory_limit is None else int(memory_limit)
-    n_threads = available_threads(threads)
-    tile, workspace = tile_size(graph, nodes, budget, n_threads)
+    budget = (
+        DEFAULT_MEMORY if memory_limit is None else whole_number("memory_limit", memory_limit, 1)
+    )
+    tile, n_threads, workspace = tile_size(graph, nodes, budget, available_threads(threads))
     # the columns of one output share their cones
     ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}
     by_end = {end: reach(graph, graph.tasks[t], where, table) for end, t in ends.items()}

@@ -314,7 +314,7 @@ def test_an_unknown_task(refused, model, fasta, task):
             ("--memory-limit", "much"),
             "--memory-limit much: is no size; write a number and a unit, ",
         ),
-        (("--memory-limit", "1KB"), "memory_limit of 0 MB is too small for this model; "),
+        (("--memory-limit", "1KB"), "memory_limit of 0.001 MB is too small for this model; "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
