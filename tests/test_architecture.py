@@ -38,7 +38,6 @@ OWNERS = {
     "distributed": ["scale"],
     "dask_jobqueue": ["scale"],
     "matplotlib": ["plot", "report"],
-    "logomaker": ["plot", "report"],
     "typer": ["cli"],
 }
 MAX_LINES = 400
