@@ -145,8 +145,8 @@ def delta_error(importance: np.ndarray, scores: np.ndarray, expected: np.ndarray
     """
     total = np.abs(importance).sum(axis=-1, dtype=np.float64)
     off = np.abs(importance.sum(axis=-1, dtype=np.float64) - (scores - expected))
-    # what rounding of the two scores alone can leave counts for nothing, or a sequence that is
-    # its own reference (every C zero) would show an infinite relative error
-    rounding = 64 * np.finfo(importance.dtype).eps * np.abs(scores)
-    off = np.maximum(off - rounding, 0)
-    return float(np.max(np.divide(off, total, out=off, where=total > 0), initial=0.0))
+    # where all C vanish (a sequence that is its own reference) only rounding of the scores is left,
+    # and an error relative to nothing says nothing
+    counted = total > 64 * np.finfo(importance.dtype).eps * np.abs(scores)
+    relative = np.divide(off, total, out=np.zeros_like(off), where=counted)
+    return float(np.max(relative, initial=0.0))
