@@ -145,8 +145,17 @@ def delta_error(importance: np.ndarray, scores: np.ndarray, expected: np.ndarray
     """
     total = np.abs(importance).sum(axis=-1, dtype=np.float64)
     off = np.abs(importance.sum(axis=-1, dtype=np.float64) - (scores - expected))
-    # where all C vanish (a sequence that is its own reference) only rounding of the scores is left,
-    # and an error relative to nothing says nothing
-    counted = total > 64 * np.finfo(importance.dtype).eps * np.abs(scores)
+    return relative_error(off, total, scores, np.finfo(importance.dtype).eps)
+
+
+def relative_error(
+    off: np.ndarray, total: np.ndarray, scores: np.ndarray, rounding: float
+) -> float:
+    """Largest error ``off`` relative to the sum of |C|, ``total``.
+
+    Where all C vanish (a sequence that is its own reference) only the rounding of the scores is
+    left, and an error relative to nothing says nothing: such entries do not count.
+    """
+    counted = total > 64 * rounding * np.abs(scores)
     relative = np.divide(off, total, out=np.zeros_like(off), where=counted)
     return float(np.max(relative, initial=0.0))

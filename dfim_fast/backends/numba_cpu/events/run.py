@@ -25,6 +25,7 @@ from dfim_fast.backends.numba_cpu.events.walk import (
     Upstream,
     walk,
 )
+from dfim_fast.backends.rows import relative_error
 from dfim_fast.ops.base import Array
 
 if TYPE_CHECKING:
@@ -198,9 +199,8 @@ class Run:
                 off = np.concatenate([total, total + found.balance], 1)
                 y = np.concatenate([scores[:, :1], found.score], 1)
                 off = np.abs(off - (y - expected[:, None]))
-                off = np.maximum(off - 64 * np.finfo(np.float32).eps * np.abs(y), 0)
                 size = np.concatenate([size, np.maximum(size + found.size, 0)], 1)
-                error = float(np.max(np.divide(off, size, out=off, where=size > 0), initial=0.0))
+                error = relative_error(off, size, y, float(np.finfo(np.float32).eps))
         return Rows(
             found.fis,
             found.spread if self.groups > 1 else None,
