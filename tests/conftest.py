@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED_DATA = Path(
+    os.environ.get("DFIM_SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that asks for shared data, and skip the marked ones where there is none."""
-    absent = pytest.mark.skip(reason="no ../shared/data beside the repository")
+    absent = pytest.mark.skip(
+        reason="no ../shared/data beside the repository, nor DFIM_SHARED_DATA"
+    )
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker("shared_data")

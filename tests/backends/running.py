@@ -10,6 +10,7 @@ from graph.all_models import model, one_hot
 
 from dfim_fast.backends.base import SequenceMap
 from dfim_fast.backends.select import make_backend
+from dfim_fast.plan.cones import cones
 from dfim_fast.plan.plan import Plan
 from dfim_fast.plan.planner import make_plan
 
@@ -27,6 +28,16 @@ def plan_for(name: str, n_references: int = 3, **settings: Any) -> Plan:
     """A one-thread plan; the number of references only where the method has some."""
     count = n_references if settings.get("method", "deeplift") == "deeplift" else 0
     return make_plan(model(name).graph, **{"n_references": count, "threads": 1, **settings})
+
+
+def engines(plan: Plan) -> dict[str, Plan]:
+    """The plan by every engine that can carry it out, the planner's choice first."""
+    found = {plan.strategy: plan}
+    windows = cones(plan.graph, plan.tasks, plan.sources, plan.targets)
+    if not isinstance(windows, str):
+        found.setdefault("cones", dataclasses.replace(plan, strategy="cones", cones=windows))
+    found.setdefault("whole", dataclasses.replace(plan, strategy="whole", cones=None))
+    return found
 
 
 def few(length: int) -> list[int]:

@@ -8,6 +8,7 @@ from backends.running import (
     SETTING_NAMES,
     SETTINGS,
     assert_same,
+    engines,
     few,
     inputs,
     plan_for,
@@ -34,15 +35,10 @@ each_setting = pytest.mark.parametrize("settings", SETTINGS, ids=SETTING_NAMES)
 PART = 1e-6  # of the largest |C|: float32 maps of other mutants or targets may sum in another order
 
 
-def whole(plan: Plan) -> Plan:
-    """The same plan on whole passes."""
-    return dataclasses.replace(plan, cones=None)
-
-
 def same_bits(plan: Plan, other: Plan, n: int = 2, backend: str = "numba") -> None:
-    """Both plans, and the same without cones, give the same bits."""
+    """Both plans give the same bits, by every engine."""
     x, references = inputs(plan, n)
-    for a, b in ((plan, other), (whole(plan), whole(other))):
+    for a, b in zip(engines(plan).values(), engines(other).values(), strict=True):
         for first, second in zip(
             run(backend, a, x, references), run(backend, b, x, references), strict=True
         ):
@@ -62,7 +58,7 @@ def test_run_to_run_and_one_thread_or_two(name, settings):
 def test_one_at_a_time_or_in_a_batch_in_any_order(name, backend):
     plan = plan_for(name, sources=few(model(name).sequence_length))
     x, references = inputs(plan, 3)
-    for p in (plan, whole(plan)):
+    for p in engines(plan).values() if backend == "numba" else [plan]:
         together = run(backend, p, x, references)
         backwards = run(backend, p, x[::-1], references[::-1])[::-1]
         for n in range(3):

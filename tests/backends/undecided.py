@@ -3,26 +3,27 @@
 Scores agree to 1e-5 of scale, the largest |C| over original and mutants, except for mutants where
 float64 itself finds a decision within 1e-6 of its layer's scale: the sign at a gate, the winner of
 a pool, or the epsilon test. There float32 may decide otherwise and be right, so those mutants are
-compared with float64 made to take the backend's decisions: the float64 formulas on the activations
-that the backend's float32 passes give. They are counted.
+compared with float64 made to take other decisions: starting from float64's own, one close decision
+after the other is turned over as long as that brings the scores nearer to the backend's. What the
+backend computed has to be what some set of close decisions gives. They are counted.
 
 So are the few mutants beyond 1e-5 in which a gate or pool divides by an x - r below 1e-3 of its
-layer's scale: rounding of x and r in float32 shows in such a quotient, whoever divides. They, too,
-have to agree with the float64 formulas on the float32 activations.
+layer's scale: rounding of x and r in float32 shows in such a quotient, whoever divides. They have
+to agree to 1e-4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from dfim_fast.backends.base import SequenceMap
-from dfim_fast.backends.numba_cpu.backend import NumbaBackend
 from dfim_fast.backends.passes import Acts, Passes, contributions
+from dfim_fast.backends.select import make_backend
 from dfim_fast.graph.cone import changed_rows
-from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Operator
 from dfim_fast.ops.elu import Elu
 from dfim_fast.ops.leaky_relu import LeakyRelu
@@ -34,6 +35,7 @@ from dfim_fast.sequence.mutants import Mutants, single_nucleotide
 from dfim_fast.sequence.one_hot import encode
 
 AGREE = 1e-5  # of the largest |C|
+STEEP_AGREE = 1e-4  # of it
 MARGIN = 1e-6  # of a layer's largest |activation|
 STEEP = 1e-3  # of it
 SAME = 1e-13  # of it: equal numbers that only rounding in float64 parts
@@ -47,24 +49,55 @@ class Agreement:
 
     Attributes
     ----------
-    decided, undecided : float
-        Largest difference of FIS, self term and importance over mutants without and with a close
-        decision or a steep quotient.
+    decided : float
+        Largest difference of FIS, self term and importance where float64 has no close decision.
+    undecided : float
+        The same where it has, at the best of the close decisions.
     plain : float
         As ``undecided``, but against float64's own decisions.
+    steep_off : float
+        The same where a quotient is steep and no decision close.
     scores : float
         Largest difference of the predictions, relative to the largest of them and of |C|.
-    mutants, close, steep : int
-        All mutants; those with a close decision; those beyond AGREE with a steep quotient.
+    mutants, close, other, steep : int
+        All mutants; those with a close decision; those of them that are beyond AGREE from float64's
+        own decisions; those without one that are beyond AGREE, with a steep quotient.
     """
 
     decided: float = 0.0
     undecided: float = 0.0
     plain: float = 0.0
+    steep_off: float = 0.0
     scores: float = 0.0
     mutants: int = 0
     close: int = 0
+    other: int = 0
     steep: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether scores agree."""
+        return max(self.decided, self.undecided) <= AGREE and self.steep_off <= STEEP_AGREE
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A close decision turned over: another value for one activation.
+
+    Attributes
+    ----------
+    reference : int
+        Whose activation: -1 for the sequence, else the reference's number.
+    node : int
+    place : tuple of int
+        Row and channel.
+    value : float
+    """
+
+    reference: int
+    node: int
+    place: tuple[int, int]
+    value: float
 
 
 def as_pool(op: Operator, x: np.ndarray) -> tuple[np.ndarray, Window]:
@@ -75,198 +108,283 @@ def as_pool(op: Operator, x: np.ndarray) -> tuple[np.ndarray, Window]:
     return x, op.window
 
 
-def pool_gaps(op: Operator, x: np.ndarray) -> np.ndarray:
-    """How far each window's winner is ahead; infinite among exact zeros.
+def rivals(op: Operator, x: np.ndarray, scale: float) -> Iterator[tuple[tuple[int, int], float]]:
+    """Entries of x (1, L, C) that all but win a pool, with a value at which they do.
 
     What a closed gate leaves is exactly zero in any precision, and the first of them wins.
     """
-    x, window = as_pool(op, x)
-    index, inside = window.indices(x.shape[1])
-    entries = np.where(inside[:, :, None], x[:, index], -1e300)
-    if entries.shape[2] == 1:
-        return np.full(entries[:, :, 0].shape, np.inf)
-    top = np.sort(entries, axis=2)[:, :, -2:]
-    return np.where((top == 0).all(axis=2), np.inf, top[:, :, 1] - top[:, :, 0])
+    rows, window = as_pool(op, x)
+    index, inside = window.indices(rows.shape[1])
+    entries = np.where(inside[:, :, None], rows[0][index], -np.inf)  # (L', kernel, C)
+    best = entries.max(axis=1)
+    near = (entries >= best[:, None] - MARGIN * scale) & (best != 0)[:, None]
+    near[np.arange(len(best))[:, None], entries.argmax(axis=1), np.arange(best.shape[1])] = False
+    for i, j, c in np.argwhere(near):
+        place = (int(index[i, j]), int(c))
+        value = float(best[i, c]) + 1e-12 * scale
+        yield (place[::-1] if isinstance(op, ChannelMax) else place), value
 
 
-def close_decisions(op: Operator, x: np.ndarray, scale: float) -> np.ndarray:
-    """Gates and pool winners (B, ...) within MARGIN of the layer's scale."""
+def steep_quotient(op: Operator, x: np.ndarray, r: np.ndarray, scale: float) -> bool:
+    """Whether some quotient is neither 0 nor 1 and divides by less than STEEP."""
     if isinstance(op, GATES):
-        return (np.abs(x) <= MARGIN * scale) & (x != 0)
-    return pool_gaps(op, x) <= MARGIN * scale
-
-
-def close_to_epsilon(
-    op: Operator, x: np.ndarray, r: np.ndarray, epsilon: float, scale: float
-) -> np.ndarray:
-    """Epsilon tests (B, ...) within MARGIN that make a difference.
-
-    On one side of a kink derivative and quotient are the same number; numbers that are equal in
-    float64 are far closer than epsilon.
-    """
-    d = np.abs(x - r)
-    close = (np.abs(d - epsilon) <= MARGIN * scale) & (d > SAME * scale)
-    return close & ((x > 0) != (r > 0)) if isinstance(op, GATES) else close
-
-
-def steep_quotients(op: Operator, x: np.ndarray, r: np.ndarray, scale: float) -> np.ndarray:
-    """Quotients (B, ...) that are neither 0 nor 1 and divide by less than STEEP."""
-    small = np.abs(x - r) <= STEEP * scale
-    if isinstance(op, GATES):
-        return small & ((x > 0) != (r > 0))
+        return bool(((np.abs(x - r) <= STEEP * scale) & ((x > 0) != (r > 0))).any())
     x, window = as_pool(op, x)
     r, _ = as_pool(op, r)
     won, lost = winners(x, window), winners(r, window)
     moved = (won != lost).astype(np.float64)
-    length = x.shape[1]
-    shared = send(moved, won, length) + send(moved, np.broadcast_to(lost, won.shape), length)
-    return (shared > 0) & (np.abs(x - r) <= STEEP * scale)
-
-
-def marked(
-    graph: Graph, nodes: tuple[int, ...], acts: Acts, test: Callable[..., np.ndarray]
-) -> np.ndarray:
-    """Which sequences (B,) have a gate or pool for which ``test(op, input's index)`` is true."""
-    found = np.zeros(len(acts[0]), bool)
-    for i in nodes:
-        if isinstance(graph.nodes[i].op, GATES + POOLS):
-            hits = test(graph.nodes[i].op, graph.nodes[i].inputs[0])
-            found |= hits.reshape(len(hits), -1).any(axis=1)
-    return found
-
-
-def importance(passes: Passes, plan: Plan, acts: Acts, references: list[Acts]) -> np.ndarray:
-    """Contributions (K, B, L), the mean over references."""
-    rule, how = plan.rule, (plan.method, plan.contribution)
-    found = [
-        [
-            contributions(
-                *how,
-                passes.gradient(t, acts) if r is None else passes.multipliers(t, acts, r, rule),
-                acts[0],
-                None if r is None else r[0],
-            )
-            for t in passes.tasks
-        ]
-        for r in references or [None]
-    ]
-    return np.mean(found, axis=0)
-
-
-def decided_by(backend: NumbaBackend, rows: np.ndarray) -> Acts:
-    """The backend's own float32 activations of sequences (B, L, 4), in float64."""
-    acts = backend.passes.forward(np.ascontiguousarray(rows, np.float32))
-    return {i: a.astype(np.float64) for i, a in acts.items()}
-
-
-def with_originals_rows(graph: Graph, nodes: tuple, acts: Acts, mutants: Mutants) -> Acts:
-    """The same activations, the original's (row 0 of the batch) where a mutant changes nothing.
-
-    A backend that recomputes only what a mutation changes has the original's decisions elsewhere.
-    """
-    rows = np.arange(graph.length)[None]
-    first = np.concatenate([[0], mutants.start])[:, None]
-    width = np.concatenate([[0], mutants.width])[:, None]
-    changed = changed_rows(graph, nodes, (rows >= first) & (rows < first + width))
-    return {i: np.where(changed[i][:, :, None], acts[i], acts[i][:1]) for i in acts}
+    shared = send(moved, won, x.shape[1]) + send(moved, lost, x.shape[1])
+    return bool(((shared > 0) & (np.abs(x - r) <= STEEP * scale)).any())
 
 
 @dataclass
 class Truth:
-    """Float64's importance of one sequence (row 0) and its mutants, and how well it is decided."""
+    """Float64's view of one sequence and its mutants.
+
+    Attributes
+    ----------
+    acts : dict of ndarray (1 + M, L, C)
+        The original first.
+    references : list of dict of ndarray (1, L, C)
+    """
 
     plan: Plan
+    passes: Passes
     mutants: Mutants
-    values: np.ndarray  # (K, 1 + M, L)
-    scores: np.ndarray  # (K, 1 + M)
-    close: np.ndarray
-    steep: np.ndarray
-    others: list[np.ndarray]  # values at the backend's decisions
+    acts: Acts
+    references: list[Acts]
+    known: dict[int, list[Flip]] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, plan: Plan, backend: NumbaBackend, x: np.ndarray, references: np.ndarray | None
-    ) -> Truth:
+    def of(cls, plan: Plan, x: np.ndarray, references: np.ndarray | None) -> Truth:
         """Of x (4, L) with references (R, 4, L)."""
-        graph, rows = plan.graph, x.T.astype(np.float64)
-        wide = Passes(graph.astype(np.float64), plan.tasks)
+        rows = x.T.astype(np.float64)
+        passes = Passes(plan.graph.astype(np.float64), plan.tasks)
         mutants = single_nucleotide(encode(x[None])[0], plan.sources)
         batch = np.concatenate([rows[None], mutants.apply(rows)])
         own = [] if references is None else [r.T[None].astype(np.float64) for r in references]
-        acts, against = wide.forward(batch), [wide.forward(r) for r in own]
-        scale = {i: max(np.abs(a[i]).max() for a in (acts, *against)) for i in acts}
-        epsilon = plan.rule.epsilon
+        return cls(plan, passes, mutants, passes.forward(batch), [passes.forward(r) for r in own])
 
-        def over(some: Acts, test: Callable[..., np.ndarray]) -> np.ndarray:
-            return marked(graph, wide.nodes, some, test)
+    @cached_property
+    def scale(self) -> dict[int, float]:
+        """Largest |activation| by node."""
+        every = (self.acts, *self.references)
+        return {i: max(float(np.abs(a[i]).max()) for a in every) for i in self.acts}
 
-        close = over(acts, lambda op, j: close_decisions(op, acts[j], scale[j]))
-        steep = np.zeros_like(close)
-        for r in against:
-            if plan.rule.maxpool == "shap":
-                close |= over(r, lambda op, j, r=r: close_decisions(op, r[j], scale[j]))
-            close |= over(
-                acts, lambda op, j, r=r: close_to_epsilon(op, acts[j], r[j], epsilon, scale[j])
-            )
-            steep |= over(acts, lambda op, j, r=r: steep_quotients(op, acts[j], r[j], scale[j]))
-        others = []
-        if (close | steep).any():
-            low = decided_by(backend, batch)
-            low_against = [decided_by(backend, r) for r in own]
-            for a in (low, with_originals_rows(graph, wide.nodes, low, mutants)):
-                others.append(importance(wide, plan, a, low_against))
-        return cls(
-            plan,
-            mutants,
-            importance(wide, plan, acts, against),
-            wide.scores(acts),
-            close | close[0],
-            steep | steep[0],
-            others,
+    @cached_property
+    def changed(self) -> dict[int, np.ndarray]:
+        """Rows (M, L) of each node that a mutant can alter."""
+        marks = np.arange(self.plan.graph.length)[None] == self.mutants.start[:, None]
+        return changed_rows(self.plan.graph, self.passes.nodes, marks)
+
+    def importance(self, acts: Acts, references: list[Acts]) -> np.ndarray:
+        """Contributions (K, B, L), the mean over references."""
+        plan, passes, rule = self.plan, self.passes, self.plan.rule
+        how, x = (plan.method, plan.contribution), acts[0]
+        found = [
+            [
+                contributions(*how, passes.gradient(t, acts), x, None)
+                if r is None
+                else contributions(*how, passes.multipliers(t, acts, r, rule), x, r[0])
+                for t in passes.tasks
+            ]
+            for r in references or [None]
+        ]
+        return np.mean(found, axis=0)
+
+    def curved(self) -> Iterator[tuple[Operator, int]]:
+        """Gates and pools, with the node that they read."""
+        for i in self.passes.nodes:
+            node = self.plan.graph.nodes[i]
+            if isinstance(node.op, GATES + POOLS):
+                yield node.op, node.inputs[0]
+
+    def flips(self, acts: Acts) -> list[Flip]:
+        """All close decisions of one sequence (1, L, C)."""
+        found: list[Flip] = []
+        epsilon = self.plan.rule.epsilon
+        for op, j in self.curved():
+            x, scale = acts[j], self.scale[j]
+            if isinstance(op, GATES):
+                # a sum that is zero in float64 need not be in float32; a closed gate's zero is one
+                exact = isinstance(self.plan.graph.nodes[j].op, GATES + POOLS)
+                near = (np.abs(x[0]) <= MARGIN * scale) & ((x[0] != 0) | (not exact))
+                for p, c in np.argwhere(near):
+                    other = -float(x[0, p, c]) or 1e-12 * scale
+                    found.append(Flip(-1, j, (int(p), int(c)), other))
+            else:
+                found += [Flip(-1, j, *rival) for rival in rivals(op, x, scale)]
+            for k, reference in enumerate(self.references):
+                r = reference[j]
+                d = np.abs(x - r)[0]
+                test = (np.abs(d - epsilon) <= MARGIN * scale) & (d > SAME * scale)
+                if isinstance(op, GATES):  # elsewhere derivative and quotient are one number
+                    test &= (x[0] > 0) != (r[0] > 0)
+                for p, c in np.argwhere(test):
+                    off = np.sign(x[0, p, c] - r[0, p, c]) * epsilon
+                    other = float(r[0, p, c] + (off / 2 if d[p, c] >= epsilon else 2 * off))
+                    found.append(Flip(-1, j, (int(p), int(c)), other))
+                if isinstance(op, POOLS) and self.plan.rule.maxpool == "shap":
+                    found += [Flip(k, j, *rival) for rival in rivals(op, r, scale)]
+        return list(dict.fromkeys(found))
+
+    def steep(self, acts: Acts) -> bool:
+        """Whether some quotient of one sequence (1, L, C) is steep."""
+        return any(
+            steep_quotient(op, acts[j], r[j], self.scale[j])
+            for op, j in self.curved()
+            for r in self.references
         )
 
-    @property
-    def scale(self) -> float:
-        """The largest |C| over original and mutants."""
-        return float(np.abs(self.values).max())
+    def settle(
+        self,
+        acts: Acts,
+        references: list[Acts],
+        flips: list[Flip],
+        off: Callable[[np.ndarray], np.ndarray],
+        enough: float,
+    ) -> tuple[Acts, list[Acts], float]:
+        """Turn over one close decision after the other while ``off`` (D values) grows shorter.
 
-    def off(self, result: SequenceMap, change: int, options: list[np.ndarray]) -> float:
-        """How far mutant ``change`` (0: the original's importance) is off, at best."""
-        if change == 0:
-            return min(np.abs(result.attributions - o[:, 0]).max() for o in options) / self.scale
-        s, base = self.mutants.slot[change - 1]
-        columns, source = self.plan.targets[s], self.plan.sources[s]
-        live = (columns >= 0) & (columns != source) & self.plan.reach[:, s]
-        best = np.inf
-        for lost in (o[:, 0] - m[:, change] for o in options for m in options):
-            fis = np.abs(result.fis[:, s, base] - np.where(live, lost[:, columns], 0))
-            own = np.abs(result.self_effect[:, s, base] - lost[:, source])
-            best = min(best, max(fis.max(initial=0), own.max()))
-        return float(best / self.scale)
+        Returns the activations that were settled on, and the largest value left.
+        """
+        best = off(self.importance(acts, references))
+        while flips and np.abs(best).max() > enough:
+            tried = [turned(acts, references, flip) for flip in flips]
+            left = [off(self.importance(*t)) for t in tried]
+            sizes = [float(np.linalg.norm(d)) for d in left]
+            k = int(np.argmin(sizes))
+            if sizes[k] >= np.linalg.norm(best) * (1 - 1e-9):
+                break
+            (acts, references), best = tried[k], left[k]
+            flips = flips[:k] + flips[k + 1 :]
+        return acts, references, float(np.abs(best).max())
+
+    @cached_property
+    def own(self) -> np.ndarray:
+        """Importance (K, 1 + M, L) at float64's own decisions."""
+        return self.importance(self.acts, self.references)
+
+    @property
+    def size(self) -> float:
+        """The scale: the largest |C| over original and mutants."""
+        return float(np.abs(self.own).max())
+
+    def flips_of(self, change: int) -> list[Flip]:
+        """All close decisions of mutant ``change``, 0 for the original."""
+        if change not in self.known:
+            self.known[change] = self.flips(self.one(change))
+        return self.known[change]
+
+    def one(self, change: int) -> Acts:
+        """Activations (1, L, C) of mutant ``change``, 0 for the original."""
+        return {i: a[change : change + 1] for i, a in self.acts.items()}
+
+
+def turned(acts: Acts, references: list[Acts], flip: Flip) -> tuple[Acts, list[Acts]]:
+    """The activations with one decision turned over."""
+    target = acts if flip.reference < 0 else references[flip.reference]
+    array = target[flip.node].copy()
+    array[0, flip.place[0], flip.place[1]] = flip.value
+    new = {**target, flip.node: array}
+    if flip.reference < 0:
+        return new, references
+    return acts, [new if k == flip.reference else r for k, r in enumerate(references)]
+
+
+def compare_one(truth: Truth, result: SequenceMap, found: Agreement) -> None:
+    """Add one sequence's comparison to ``found``."""
+    plan, own, scale = truth.plan, truth.own, truth.size
+    enough = AGREE * scale
+    flips = truth.flips_of(0)
+
+    def against_original(values: np.ndarray) -> np.ndarray:
+        return (result.attributions - values[:, 0]).ravel()
+
+    plain = float(np.abs(against_original(own[:, :1])).max())
+    acts, references, off = truth.settle(
+        truth.one(0), truth.references, flips, against_original, enough
+    )
+    original = truth.importance(acts, references)[:, 0]
+    steep = plain > enough and truth.steep(truth.one(0))
+    note(found, plain / scale, off / scale, bool(flips), steep)
+    for m in range(len(truth.mutants)):
+        s, base = truth.mutants.slot[m]
+        columns, source = plan.targets[s], plan.sources[s]
+        live = (columns >= 0) & (columns != source) & plan.reach[:, s]
+        seen = np.concatenate([result.fis[:, s, base], result.self_effect[:, s, base, None]], 1)
+
+        def missed(start: np.ndarray, values: np.ndarray, seen=seen, s=s, live=live) -> np.ndarray:
+            lost = start - values[:, 0]
+            wanted = np.where(live, lost[:, plan.targets[s]], 0)
+            return (seen - np.concatenate([wanted, lost[:, plan.sources[s], None]], 1)).ravel()
+
+        plain = off = float(np.abs(missed(own[:, 0], own[:, m + 1 : m + 2])).max())
+        own_flips = truth.flips_of(m + 1)
+        mutant = truth.one(m + 1)
+        if (flips or own_flips) and plain > enough:
+            # what the mutation leaves alone was decided with the original
+            start = {
+                i: np.where(truth.changed[i][m][None, :, None], a, acts[i])
+                for i, a in mutant.items()
+            }
+            off = min(
+                truth.settle(
+                    begin,
+                    references,
+                    own_flips,
+                    lambda v, missed=missed: missed(original, v),
+                    enough,
+                )[2]
+                for begin in (start, mutant)
+            )
+        steep = plain > enough and (truth.steep(truth.one(0)) or truth.steep(mutant))
+        note(found, plain / scale, off / scale, bool(flips or own_flips), steep, mutant=True)
+    scores = truth.passes.scores(truth.acts)
+    s, base = truth.mutants.slot.T
+    size = max(scale, float(np.abs(scores).max()))
+    for d in (
+        result.predictions - scores[:, 0],
+        result.mutant_predictions[:, s, base] - scores[:, 1:],
+    ):
+        found.scores = max(found.scores, float(np.abs(d).max(initial=0) / size))
+
+
+def note(
+    found: Agreement, plain: float, off: float, close: bool, steep: bool, mutant: bool = False
+) -> None:
+    """Enter one map row, or the original's importance."""
+    found.mutants += mutant
+    if plain > AGREE and steep and (not close or off > AGREE):
+        found.steep += mutant
+        found.steep_off = max(found.steep_off, off)
+    elif close:
+        found.close += mutant
+        found.other += mutant and plain > AGREE
+        found.undecided = max(found.undecided, off)
+        found.plain = max(found.plain, plain)
+    else:
+        found.decided = max(found.decided, plain)
+
+
+def compare_all(
+    plans: dict[str, Plan], x: np.ndarray, references: np.ndarray | None
+) -> dict[str, Agreement]:
+    """Numba's maps of x (N, 4, L) with references (N, R, 4, L) against float64.
+
+    The plans differ in their strategy only.
+    """
+    found = {name: Agreement() for name in plans}
+    for n in range(len(x)):
+        own = None if references is None else references[n]
+        truth = Truth.of(next(iter(plans.values())), x[n], own)
+        part = None if references is None else references[n : n + 1]
+        for name, plan in plans.items():
+            (result,) = make_backend("numba", plan).maps(x[n : n + 1], part)
+            compare_one(truth, result, found[name])
+    return found
 
 
 def compare(plan: Plan, x: np.ndarray, references: np.ndarray | None) -> Agreement:
-    """Numba's maps of x (N, 4, L) with references (N, R, 4, L) against float64."""
-    backend, found = NumbaBackend(plan), Agreement()
-    for n, result in enumerate(backend.maps(x, references)):
-        truth = Truth.of(plan, backend, x[n], None if references is None else references[n])
-        for change in range(truth.values.shape[1]):
-            plain = truth.off(result, change, [truth.values])
-            steep = plain > AGREE and truth.steep[change]
-            if truth.close[change] or steep:
-                best = truth.off(result, change, [truth.values, *truth.others])
-                found.undecided = max(found.undecided, best)
-                found.plain = max(found.plain, plain)
-                found.close += bool(truth.close[change] and change)
-                found.steep += bool(not truth.close[change] and change)
-            else:
-                found.decided = max(found.decided, plain)
-        found.mutants += len(truth.mutants)
-        s, base = truth.mutants.slot.T
-        size = max(truth.scale, np.abs(truth.scores).max())
-        for d in (
-            result.predictions - truth.scores[:, 0],
-            result.mutant_predictions[:, s, base] - truth.scores[:, 1:],
-        ):
-            found.scores = max(found.scores, float(np.abs(d).max(initial=0) / size))
-    return found
+    """The same for one plan."""
+    return compare_all({"": plan}, x, references)[""]
