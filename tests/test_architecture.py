@@ -14,6 +14,7 @@ import dfim_fast
 
 ORDER = [
     "errors",
+    "jit",
     "ops",
     "graph",
     "sequence",
@@ -93,7 +94,7 @@ def problems(source: str, module: str, is_package: bool = False) -> list[str]:
             found.append(f"{module}:{line} imports {name}: {there!r} has no place in ORDER")
         elif ORDER.index(there) > ORDER.index(here):
             found.append(f"{module}:{line} imports {name}, to the right of {here}")
-        elif here == "sequence" and there not in ("errors", "sequence"):
+        elif here == "sequence" and there not in ("errors", "jit", "sequence"):
             found.append(f"{module}:{line} imports {name}: sequence stands on errors alone")
     return found
 

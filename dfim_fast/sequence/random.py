@@ -13,11 +13,11 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from dfim_fast.errors import SettingsError
+from dfim_fast.jit import entry
 
 _M0 = np.uint64(0xD2511F53)
 _M1 = np.uint64(0xCD9E8D57)
@@ -67,7 +67,7 @@ def content_keys(
     return np.array(keys, dtype=np.uint64)
 
 
-@numba.njit(cache=True)
+@entry
 def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     """Return the four uint32 words of Philox4x32-10 for a counter and a key of uint32 words."""
     for _ in range(10):
@@ -82,7 +82,7 @@ def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     return c0, c1, c2, c3
 
 
-@numba.njit(cache=True)
+@entry
 def start_stream(stream: Any, key: Any, k: Any) -> None:
     """Set ``stream`` (STREAM_WORDS,) uint32 to the first draw of item ``k`` under a uint64 key."""
     stream[_KEY] = np.uint32(key)
@@ -94,7 +94,7 @@ def start_stream(stream: Any, key: Any, k: Any) -> None:
     stream[_USED] = 4
 
 
-@numba.njit(cache=True)
+@entry
 def next_word(stream: Any) -> Any:
     """Return the stream's next uint32."""
     if stream[_USED] == 4:
@@ -119,7 +119,7 @@ def next_word(stream: Any) -> Any:
     return word
 
 
-@numba.njit(cache=True)
+@entry
 def bounded(stream: Any, n: Any) -> Any:
     """Return an unbiased integer in 0..n-1, 1 <= n < 2**32, as int64.
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from dfim_fast.errors import SettingsError
+from dfim_fast.jit import entry
 from dfim_fast.sequence.one_hot import UNKNOWN, encode, from_codes
 from dfim_fast.sequence.random import STREAM_WORDS, bounded, content_keys, start_stream
 
@@ -87,7 +87,7 @@ def shuffle_codes(
     return out
 
 
-@numba.njit(cache=True)
+@entry
 def _shuffle_all(codes: Any, keys: Any, out: Any) -> None:
     """Fill out (N, n, L) with shuffles of codes (N, L) under keys (N,)."""
     length = codes.shape[1]
@@ -109,7 +109,7 @@ def _shuffle_all(codes: Any, keys: Any, out: Any) -> None:
                 first = end
 
 
-@numba.njit(cache=True)
+@entry
 def _shuffle_run(run: Any, out: Any, edges: Any, stream: Any) -> None:
     """Write one uniform shuffle of a run (L,) without N into out (L,); edges is scratch (>= L,)."""
     length = run.shape[0]
@@ -145,7 +145,7 @@ def _shuffle_run(run: Any, out: Any, edges: Any, stream: Any) -> None:
         out[p] = base
 
 
-@numba.njit(cache=True)
+@entry
 def _arborescence(counts: Any, root: Any, stream: Any) -> Any:
     """Draw a uniform spanning arborescence towards root, edge (v, u) present counts[v, u] times.
 

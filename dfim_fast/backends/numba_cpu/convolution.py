@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
 from dfim_fast.backends.numba_cpu.gemm import Packed, _multiply, multiply, pack
+from dfim_fast.jit import entry
 from dfim_fast.ops.base import Array
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.dense import Dense
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@entry
 def _convolve(x, data, inner, columns, most, taps, dilation, stride, out):
     """out[m, i] = sum_j x[m, i * stride + j * dilation] @ weight[j]; x, out C-contiguous.
 

@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from dfim_fast.jit import entry, kernel
 
 LANES = 16
 CHAIN = 256  # inner entries summed before they join the rest: rounding grows with a chain's length
@@ -151,7 +153,7 @@ _one1, _one2, _one3, _one4 = (_block(1, v) for v in (1, 2, 3, 4))
 MOST = 4 if _wide() else 1  # vectors in a panel
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _rows(size, vectors, a, lda, panel, inner, columns, c, ldc, add):
     """One block of ``size`` rows, whole or single."""
     if size == 1:
@@ -173,7 +175,7 @@ def _rows(size, vectors, a, lda, panel, inner, columns, c, ldc, add):
         _4(a, lda, panel, c, ldc, inner, columns, add)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@entry
 def _multiply(a, lda, panels, inner, columns, most, taps, step, c, ldc, rows):
     """C (rows, columns) = sum over taps of A @ B. Addresses a, panels, c; strides in bytes.
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_options = {"nogil": True, "cache": True, "error_model": "numpy"}
+from dfim_fast.jit import entry
 
 
-@njit(**_options)
+@entry
 def relu_forward(x, y):
     """y = max(x, 0), flat arrays."""
     for i in range(x.size):
         y[i] = max(x[i], np.float32(0))
 
 
-@njit(**_options)
+@entry
 def relu_gradient(g, x, dx):
     """dx = g where x > 0, flat arrays."""
     for i in range(x.size):
         dx[i] = g[i] if x[i] > 0 else np.float32(0)
 
 
-@njit(**_options)
+@entry
 def relu_rescale(m, x, r, epsilon, dx):
     """dx = m * (relu(x) - relu(r)) / (x - r). m, x, dx: (B, n), r: (n,)."""
     for b in range(x.shape[0]):
@@ -40,7 +39,7 @@ def relu_rescale(m, x, r, epsilon, dx):
             dx[b, i] = m[b, i] * q
 
 
-@njit(**_options)
+@entry
 def pool_forward(x, kernel, stride, dilation, pad, y):
     """Maximum over each window. x (B, L, C), y (B, L', C)."""
     length = x.shape[1]
@@ -54,7 +53,7 @@ def pool_forward(x, kernel, stride, dilation, pad, y):
                         y[b, i, c] = max(y[b, i, c], x[b, p, c])
 
 
-@njit(**_options)
+@entry
 def pool_send(g, x, y, kernel, stride, dilation, pad, out):
     """Add g (B, L', C) to the first position of each window of x (B, L, C) that holds y."""
     length = x.shape[1]
@@ -70,7 +69,7 @@ def pool_send(g, x, y, kernel, stride, dilation, pad, out):
                             break
 
 
-@njit(**_options)
+@entry
 def pool_share(m, x, r, y, yr, kernel, stride, dilation, pad, epsilon, arriving, dx):
     """The shap rule of ops/max_pool.py. m, y: (B, L', C); x, dx: (B, L, C); r, yr: one batch less.
 

@@ -6,12 +6,11 @@ A window is an array (M, n, C) with a start (M,): entry [m, i] is row start[m] +
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_options = {"nogil": True, "cache": True, "error_model": "numpy"}
+from dfim_fast.jit import entry, kernel
 
 
-@njit(**_options)
+@entry
 def place(data, start, out, out_start, step):
     """out[m, (start[m] + i) * step - out_start[m]] += data[m, i], where that is inside."""
     rows = out.shape[1]
@@ -24,7 +23,7 @@ def place(data, start, out, out_start, step):
                     target[c] += source[c]
 
 
-@njit(**_options)
+@entry
 def rows_of(base, start, fill, out):
     """out[m, i] = base[start[m] + i], or fill beyond the ends."""
     length = base.shape[0]
@@ -41,7 +40,7 @@ def rows_of(base, start, fill, out):
                     target[c] = fill
 
 
-@njit(**_options)
+@entry
 def send_rows(data, start, index, out, out_start):
     """out[m, index[start[m] + i] - out_start[m]] += data[m, i], where that is inside."""
     for m in range(data.shape[0]):
@@ -51,7 +50,7 @@ def send_rows(data, start, index, out, out_start):
                 out[m, at] += data[m, i]
 
 
-@njit(**_options)
+@entry
 def overlay(data, start, out, out_start):
     """out[m, start[m] + i - out_start[m]] = data[m, i], where that is inside."""
     rows = out.shape[1]
@@ -64,7 +63,7 @@ def overlay(data, start, out, out_start):
                     target[c] = source[c]
 
 
-@njit(**_options)
+@entry
 def relu(x):
     """x = max(x, 0), in place."""
     for m in range(x.shape[0]):
@@ -74,7 +73,7 @@ def relu(x):
                 row[c] = max(row[c], np.float32(0))
 
 
-@njit(**_options)
+@entry
 def relu_near(base, start, new_x, dv, u, out):
     """out += s' dv + (s' - s) u, with slopes s = [x > 0], s' = [x' > 0]."""
     zero, one = np.float32(0), np.float32(1)
@@ -87,7 +86,7 @@ def relu_near(base, start, new_x, dv, u, out):
                 x[c] += new * v[c] + (new - old) * w[c]
 
 
-@njit(**_options)
+@entry
 def relu_near_rescale(base, ref, start, new_x, dv, u, epsilon, out):
     """As relu_near, with Rescale multipliers against the reference."""
     zero, one = np.float32(0), np.float32(1)
@@ -109,7 +108,7 @@ def relu_near_rescale(base, ref, start, new_x, dv, u, epsilon, out):
                 x[c] += new * v[c] + (new - old) * w[c]
 
 
-@njit(**_options)
+@entry
 def pool(x, kernel, stride, dilation, out):
     """Maximum over each window of x (M, n, C), which starts at its first row; -inf outside."""
     for m in range(out.shape[0]):
@@ -123,7 +122,7 @@ def pool(x, kernel, stride, dilation, out):
                     y[c] = max(y[c], row[c])
 
 
-@njit(**_options)
+@kernel
 def _differs(a, b):
     """Whether two rows differ anywhere."""
     found = False
@@ -132,7 +131,7 @@ def _differs(a, b):
     return found
 
 
-@njit(**_options)
+@kernel
 def _winner(x, first, kernel, dilation, c):
     """Row of the window's maximum in channel c; the first of equal ones."""
     best = first
@@ -143,7 +142,7 @@ def _winner(x, first, kernel, dilation, c):
     return best
 
 
-@njit(**_options)
+@entry
 def pool_near(x, old_x, kernel, stride, dilation, u, dv, out):
     """Gradient below a max pool, new minus old. x, old_x (M, n, C): x' and x, -inf outside.
 
@@ -170,7 +169,7 @@ def pool_near(x, old_x, kernel, stride, dilation, u, dv, out):
                     out[m, old, c] -= u[m, i, c]
 
 
-@njit(**_options)
+@entry
 def pool_shares(x, ref, kernel, stride, dilation, arriving, epsilon, out):
     """The shap rule on windows: out (M, n, C) += multipliers below a max pool.
 
