@@ -33,6 +33,7 @@ import numpy as np
 import peers
 import torch
 from cases import BATCH, CASES, REFERENCES, Case, tal_shape
+from needed import count
 
 from dfim_fast import Model, interaction_map, load_model, one_hot
 from dfim_fast.maps.interaction import InteractionMap
@@ -44,6 +45,7 @@ SMALL_MEMORY = 200_000_000  # bytes: a budget below the default that has to be o
 CHECKED = 24  # mutants compared with the peer
 AGREES = 1e-4  # of the largest |C|
 MUST_AGREE = 0.9  # share of the mutants; a gate within rounding of zero may fall either way
+BUSY = 0.5  # load average before the start that is worth a warning
 LENGTHS = (200, 500, 1000, 2000, 4000)
 REFERENCE_COUNTS = (1, 2, 5, 10, 20)
 
@@ -212,6 +214,7 @@ def first_use(case: Case, method: str, settings: Settings, steady: float) -> dic
 
 def measure(case: Case, method: str, settings: Settings, peak: float) -> dict[str, Any]:
     """Everything about one case and method."""
+    busy = os.getloadavg()[0]
     content = case.onnx().SerializeToString()
     load_s = timed(lambda: load_model(content))
     model = load_model(content)
@@ -232,36 +235,41 @@ def measure(case: Case, method: str, settings: Settings, peak: float) -> dict[st
     single = measure_ours(model, x, method, references, settings, batch=False)
     say(f"  single call {single['median_s']:.4f} s")
     torch.set_num_threads(settings.threads)
-    peer = peers.measure(
-        peers.PEERS[method](case, None if references is None else references[0]),
-        peers.all_mutants(x[0])[0], settings.full_s, settings.part_s, 1 if settings.quick else 3,
-        2 if settings.quick else None)
+    shared = None if references is None else references[0]
+    runner, mutants = peers.PEERS[method](case, shared), peers.all_mutants(x[0])[0]
+    peer = peers.measure(runner, mutants, settings.full_s, settings.part_s,
+                         1 if settings.quick else 3, 2 if settings.quick else None)
     say(f"  {peer['name']} {peer['seconds']:.3f} s" + (
         f" (scaled from {peer['measured_mutants']} mutants)" if peer["scaled"] else ""))
     # as many sequences as the time allows, and as memory does: results of a batch stand together
-    count = int(min(len(x), max(1, settings.batch_s / single["median_s"]), max(1, 6e9 / results)))
-    batch = measure_ours(model, x[:count], method,
-                         None if references is None else references[:count], settings, batch=True)
-    say(f"  batch of {count}: {batch['median_s']:.4f} s a sequence; "
+    taken = int(min(len(x), max(1, settings.batch_s / single["median_s"]), max(1, 6e9 / results)))
+    batch = measure_ours(model, x[:taken], method,
+                         None if references is None else references[:taken], settings, batch=True)
+    say(f"  batch of {taken}: {batch['median_s']:.4f} s a sequence; "
         f"{peer['seconds'] / batch['median_s']:.1f} times the peer")
 
-    def share(work: float) -> dict[str, float]:
-        rate = 2 * work / batch["median_s"] / 1e9
-        return {"gflops": rate, "share_of_sgemm": rate / peak}
+    work = {"mutants": cost.mutants, "naive": cost.naive, "planned": cost.planned}
+    if not settings.quick:
+        needed = count(model.graph, method, x[0], mutants, shared, runner.module)
+        work.update(needed=needed["total"], needed_parts=needed)
+    # what the plan counts may be beaten, where exact zeros are passed over; what is needed may not
+    rates = {
+        name: {"gflops": rate, "share_of_sgemm": rate / peak,
+               "naive_ratio": cost.naive / work[name]}
+        for name in ("planned", "needed") if name in work
+        for rate in [2 * work[name] / batch["median_s"] / 1e9]}
 
     return {
         "case": case.name, "title": case.title, "method": method, "trained": case.trained,
         "length": case.length, "weights": case.digest(),
         "references": REFERENCES if method == "deeplift" else 0,
         "date": datetime.now(UTC).isoformat(timespec="seconds"), "revision": machine.revision(),
-        "quick": settings.quick, "validation": agreement,
+        "load_average_before": round(busy, 2), "quick": settings.quick, "validation": agreement,
         "load_s": load_s, "single": single, "batch": batch, "peer": peer,
         "ratio": {"batch": peer["seconds"] / batch["median_s"],
                   "single": peer["seconds"] / single["median_s"],
                   "wanted": dict(case.wanted)[method]},
-        "multiply_adds": {"mutants": cost.mutants, "naive": cost.naive, "planned": cost.planned,
-                          "naive_over_planned": cost.naive / max(cost.planned, 1)},
-        "planned_rate": share(cost.planned),
+        "multiply_adds": work, "rates": rates,
         "first_use": None if settings.quick else first_use(
             case, method, settings, single["median_s"]),
         "explain": explained,
@@ -288,9 +296,9 @@ def growth(settings: Settings) -> dict[str, Any]:
         found["length"].append({"length": length, **one(tal_shape(length), "gradient")})
         say(f"  {length} bp: {found['length'][-1]['median_s']:.4f} s")
     case = tal_shape(1000) if CASES["tal_gata"].missing else CASES["tal_gata"]
-    for count in REFERENCE_COUNTS[:2] if settings.quick else REFERENCE_COUNTS:
-        found["references"].append({"references": count, **one(case, "deeplift", count)})
-        say(f"  {count} references: {found['references'][-1]['median_s']:.4f} s")
+    for number in REFERENCE_COUNTS[:2] if settings.quick else REFERENCE_COUNTS:
+        found["references"].append({"references": number, **one(case, "deeplift", number)})
+        say(f"  {number} references: {found['references'][-1]['median_s']:.4f} s")
     for window in (None, 15):
         found["window"].append({"window": window, **one(case, "gradient", window=window)})
         say(f"  window {window}: {found['window'][-1]['median_s']:.4f} s")
@@ -326,6 +334,10 @@ def main() -> None:
     settings = Settings(given.threads, given.quick)
     torch.set_num_threads(given.threads)
 
+    busy = os.getloadavg()[0]
+    if busy > BUSY:
+        say(f"load average {busy:.1f}: others use this machine, and the peers' threads wait for each "
+            "other; times and ratios will mean little")
     hardware = machine.hardware()
     results = load_results(out, hardware)
     peaks = machine.peaks(given.threads, settings.rounds)
