@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from dfim_fast.jit import entry, kernel
@@ -34,7 +34,9 @@ _MASK = ir.VectorType(ir.IntType(1), LANES)
 
 @cache
 def _wide() -> bool:
-    """Whether a vector of 16 floats is one register here."""
+    """Whether a vector of 16 floats is one register on the processor that is compiled for."""
+    if config.CPU_NAME is not None:  # NUMBA_CPU_NAME and NUMBA_CPU_FEATURES name another one
+        return "+avx512f" in (config.CPU_FEATURES or "")
     return bool(binding.get_host_cpu_features().get("avx512f", False))
 
 
