@@ -336,8 +336,8 @@ def main() -> None:
 
     busy = os.getloadavg()[0]
     if busy > BUSY:
-        say(f"load average {busy:.1f}: others use this machine, and the peers' threads wait for each "
-            "other; times and ratios will mean little")
+        say(f"load average {busy:.1f}: others use this machine, and the peers' threads wait for "
+            "each other; times and ratios will mean little")
     hardware = machine.hardware()
     results = load_results(out, hardware)
     peaks = machine.peaks(given.threads, settings.rounds)
