@@ -114,6 +114,8 @@ class Backward:
         """Carry the near part at node i down to its inputs."""
         node, above = self.graph.nodes[i], near[i]
         op, below = node.op, [near[j] for j in node.inputs]
+        if op.linear and not above.data.any():
+            return  # nothing differs yet: the trunk's top
         target = below[0]
         start, width = target.start, target.width
         if isinstance(op, Conv):
@@ -145,7 +147,8 @@ class Backward:
             target.data += moved(above, start, width) * op.scale
         elif isinstance(op, Add):
             for sign, b in zip(op.signs, below, strict=True):
-                b.data += np.float32(sign) * moved(above, b.start, b.width)
+                part = above.data if sign == 1 else -above.data
+                kernels.place(part, above.start, b.data, b.start, 1)
         elif isinstance(op, Concat):
             offset = 0
             for j, b in zip(node.inputs, below, strict=True):
