@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dfim_fast.backends.numba_cpu.events.columns import SPANS, WIDTH
 from dfim_fast.backends.numba_cpu.events.fields import INDEX, TABLE
-from dfim_fast.backends.numba_cpu.events.jit import kernel
 from dfim_fast.backends.numba_cpu.events.simd import get
+from dfim_fast.jit import kernel
 
 LIST = 2 * SPANS  # integers per interval list
 

@@ -13,7 +13,6 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node
-from dfim_fast.backends.numba_cpu.events.jit import kernel
 from dfim_fast.backends.numba_cpu.events.simd import (
     first_bit,
     flag,
@@ -26,6 +25,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     store_scalar,
     total,
 )
+from dfim_fast.jit import kernel
 
 ROWS_OF_U, DOT, LANE = 0, 1, 2
 

@@ -15,9 +15,8 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.arriving import arriving_at, arriving_row
 from dfim_fast.backends.numba_cpu.events.forward import row_of
-from dfim_fast.backends.numba_cpu.events.jit import kernel
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, shares, slope_at
-from dfim_fast.backends.numba_cpu.events.scatter import clear, entries, scatter
+from dfim_fast.backends.numba_cpu.events.scatter import clear, entries, note_row, scatter
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
@@ -35,6 +34,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     subtract,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span, rows_read
+from dfim_fast.jit import kernel
 
 
 @kernel
@@ -62,41 +62,27 @@ def convolution_back(net: int, work: int, n: int) -> None:
     t = node(net, n)
     s = get(t, col.SOURCE)
     below = node(net, s)
-    target = get(work, f.DIFFERENCE) + get(below, col.BASE) * 4
+    spans, difference, moved = get(work, f.BACK_SPANS), get(work, f.DIFFERENCE), get(work, f.MOVED)
+    stride, pad, kernel_size = get(t, col.STRIDE), get(t, col.PAD), get(t, col.KERNEL)
+    weight = get(net, f.WEIGHT) + get(t, col.BACKWARD) * 4
+    rows = count = 0
     for q in range(get(get(work, f.BACK_COUNTS), n)):
-        a, b = span(get(work, f.BACK_SPANS), n, 2 * q), span(get(work, f.BACK_SPANS), n, 2 * q + 1)
-        low, high = rows_read(
-            a,
-            b,
-            get(t, col.KERNEL),
-            get(t, col.STRIDE),
-            get(t, col.DILATION),
-            get(t, col.PAD),
-            get(below, col.ROWS),
-        )
-        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
+        a, b = span(spans, n, 2 * q), span(spans, n, 2 * q + 1)
+        low, high = rows_read(a, b, kernel_size, stride, get(t, col.DILATION), pad,
+                              get(below, col.ROWS))
+        add_span(spans, get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
-            if flag(get(work, f.MOVED), get(t, col.FLAGS) + i) == 0:
-                continue
-            row = get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4
-            count = entries(row, get(t, col.CHANNELS), get(work, f.CHANNEL), get(work, f.VALUE))
-            if count:
-                scatter(
-                    target,
-                    get(below, col.PITCH),
-                    get(work, f.MOVED),
-                    get(below, col.FLAGS),
-                    0,
-                    get(below, col.ROWS) - 1,
-                    i * get(t, col.STRIDE) - get(t, col.PAD),
-                    get(t, col.DILATION),
-                    get(t, col.KERNEL),
-                    get(net, f.WEIGHT) + get(t, col.BACKWARD) * 4,
-                    get(t, col.BACKWARD_BLOCK) * 4,
-                    get(work, f.CHANNEL),
-                    get(work, f.VALUE),
-                    count,
-                )
+            if flag(moved, get(t, col.FLAGS) + i):
+                start = count
+                count = entries(difference + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4,
+                                get(t, col.CHANNELS), get(work, f.CHANNEL), get(work, f.VALUE),
+                                start)
+                if count > start:
+                    note_row(work, rows, start, i * stride - pad, kernel_size, weight)
+                    rows += 1
+    scatter(work, rows, count, difference + get(below, col.BASE) * 4, get(below, col.PITCH), moved,
+            get(below, col.FLAGS), 0, get(below, col.ROWS) - 1, get(t, col.DILATION),
+            get(t, col.BACKWARD_STRETCH))
 
 
 @kernel
@@ -154,7 +140,7 @@ def activation_back(net: int, work: int, n: int) -> None:
                 if rule == col.GRADIENT:
                     old = slope_at(acts + p + k, slope + k)
                 else:
-                    old = quotient_at(acts + p + k, reference + p + k, slope + k, epsilon)
+                    old = load(get(work, f.QUOTIENTS) + o + k)
                 out = zero
                 if changed:
                     if rule == col.GRADIENT:

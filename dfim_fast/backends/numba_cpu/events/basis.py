@@ -17,8 +17,7 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node
-from dfim_fast.backends.numba_cpu.events.jit import entry, kernel
-from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, shares, slope_at
+from dfim_fast.backends.numba_cpu.events.multipliers import shares, slope_at
 from dfim_fast.backends.numba_cpu.events.simd import (
     flag,
     fma,
@@ -32,6 +31,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     store,
     store_scalar,
 )
+from dfim_fast.jit import entry, kernel
 
 
 @kernel
@@ -56,21 +56,14 @@ def pass_on(work: int, source: int, target: int, factor: float, first: int, vect
 def gates(net: int, work: int, n: int, i: int) -> int:
     """Address of the multipliers of row i of activation n."""
     t = node(net, n)
-    below = node(net, get(t, col.SOURCE))
-    o = (get(below, col.BASE) + i * get(below, col.PITCH)) * 4
+    pitch = get(t, col.PITCH)
+    if get(work, f.RULE) != col.GRADIENT:
+        return get(work, f.QUOTIENTS) + (get(t, col.BASE) + i * pitch) * 4
+    x = get(work, f.ACTS) + (get(node(net, get(t, col.SOURCE)), col.BASE) + i * pitch) * 4
     slope = get(net, f.WEIGHT) + (get(t, col.SCALE) + i * get(t, col.SCALE_PITCH)) * 4
     out = get(work, f.SCRATCH)
-    for v in range(get(t, col.PITCH) >> 4):
-        x, k = get(work, f.ACTS) + o + v * 64, v * 64
-        if get(work, f.RULE) == col.GRADIENT:
-            store(out + k, slope_at(x, slope + k))
-        else:
-            store(
-                out + k,
-                quotient_at(
-                    x, get(work, f.REFERENCE) + o + k, slope + k, load_scalar(work + f.EPSILON * 8)
-                ),
-            )
+    for v in range(0, pitch * 4, 64):
+        store(out + v, slope_at(x + v, slope + v))
     return out
 
 

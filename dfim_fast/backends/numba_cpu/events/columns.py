@@ -37,7 +37,10 @@ ENTRY = 28  # first (row, channel) in arrays that hold one value per entry
 HEADS = 29  # index blob: number of head layers that read this node, then for each of them:
 # kind (MATRIX or SUM), first value among the head's inputs, weight blob offset, pitch
 FUSED = 30  # convolution whose only reader is an activation: that node, else -1
-WIDTH = 31  # number of columns
+TAPS = 31  # AFRESH: weights (kernel, channels in, pitch)
+FORWARD_STRETCH = 32  # floats of a block that all rows take their turn on, see scatter.py
+BACKWARD_STRETCH = 33
+WIDTH = 34  # number of columns
 
 MATRIX, SUM = 0, 1  # weights (rows * channels, pitch); or one factor per row, channel by channel
 

@@ -17,7 +17,7 @@ BOTH = 9  # scratch list
 BOTH_COUNT = 10
 BAND = 11  # positions at which the mutant's importance differs
 BAND_COUNT = 12
-CHANNEL = 13  # int64: entries of the row in hand
+CHANNEL = 13  # int64: entries of the rows in hand
 VALUE = 14  # float32
 SCRATCH = 15  # one row
 MEAN = 29  # one row of the map, zero between uses
@@ -37,7 +37,9 @@ U_LANES = 25
 U_KNOWN = 26
 U_COEFFICIENT = 27
 U_LANE = 28
-SIZE = 31
+RECORDS = 31  # rows with entries, see scatter.py
+QUOTIENTS = 32  # blob: the original's multipliers against the reference, at activations
+SIZE = 33
 
 # header of the network
 TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4

@@ -11,8 +11,15 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
-from dfim_fast.backends.numba_cpu.events.jit import kernel
-from dfim_fast.backends.numba_cpu.events.scatter import axpy, changes, entries, scatter
+from dfim_fast.backends.numba_cpu.events.scatter import (
+    RECORD,
+    changes,
+    entries,
+    gather,
+    note_row,
+    pour,
+    scatter,
+)
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
@@ -23,6 +30,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     load,
     load_scalar,
     multiply,
+    put,
     select,
     set_flag,
     splat,
@@ -31,7 +39,8 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     subtract,
     total,
 )
-from dfim_fast.backends.numba_cpu.events.spans import add_span, read_rows
+from dfim_fast.backends.numba_cpu.events.spans import add_span, read_rows, rows_read
+from dfim_fast.jit import kernel
 
 
 @kernel
@@ -90,54 +99,48 @@ def window_spans(net: int, work: int, n: int) -> None:
 
 
 @kernel
+def note_input(net: int, work: int, t: int, rows: int, start: int, i: int) -> None:
+    """Record where the entries of input row i land, t being the convolution's row of the table."""
+    stride, i = get(t, col.STRIDE), i + get(t, col.PAD)
+    phase = get(t, col.PHASES)
+    if stride > 1:
+        phase += 3 * (i % stride)
+    first = i - index(net, phase + 1) * get(t, col.DILATION)
+    if stride > 1:
+        first //= stride
+    note_row(work, rows, start, first, index(net, phase),
+             get(net, f.WEIGHT) + index(net, phase + 2) * 4)
+
+
+@kernel
 def convolution(net: int, work: int, n: int) -> None:
     """z' = z + sum over changed entries of their difference times their weights."""
-    acts = get(work, f.ACTS)
+    acts, new, changed = get(work, f.ACTS), get(work, f.NEW), get(work, f.CHANGED)
     t = node(net, n)
     s = get(t, col.SOURCE)
     below = node(net, s)
-    stride, pitch, channels = get(t, col.STRIDE), get(t, col.PITCH), get(below, col.CHANNELS)
-    target = get(work, f.NEW) + get(t, col.BASE) * 4
+    pitch, channels = get(t, col.PITCH), get(below, col.CHANNELS)
+    spans = get(work, f.SPANS)
+    rows = count = 0
     for q in range(get(get(work, f.COUNTS), s)):
-        for i in range(
-            span(get(work, f.SPANS), s, 2 * q), span(get(work, f.SPANS), s, 2 * q + 1) + 1
-        ):
-            if flag(get(work, f.CHANGED), get(below, col.FLAGS) + i) == 0:
-                continue
-            o = (get(below, col.BASE) + i * get(below, col.PITCH)) * 4
-            count = changes(
-                get(work, f.NEW) + o, acts + o, channels, get(work, f.CHANNEL), get(work, f.VALUE)
-            )
-            if count == 0:
-                continue
-            phase = get(t, col.PHASES) + 3 * ((i + get(t, col.PAD)) % stride)
-            taps = index(net, phase)
-            first = (i + get(t, col.PAD) - index(net, phase + 1) * get(t, col.DILATION)) // stride
-            scatter(
-                target,
-                pitch,
-                get(work, f.CHANGED),
-                get(t, col.FLAGS),
-                0,
-                get(t, col.ROWS) - 1,
-                first,
-                get(t, col.FORWARD_STEP),
-                taps,
-                get(net, f.WEIGHT) + index(net, phase + 2) * 4,
-                taps * pitch * 4,
-                get(work, f.CHANNEL),
-                get(work, f.VALUE),
-                count,
-            )
+        for i in range(span(spans, s, 2 * q), span(spans, s, 2 * q + 1) + 1):
+            if flag(changed, get(below, col.FLAGS) + i):
+                o = (get(below, col.BASE) + i * get(below, col.PITCH)) * 4
+                start = count
+                count = changes(new + o, acts + o, channels, get(work, f.CHANNEL),
+                                get(work, f.VALUE), start)
+                if count > start:
+                    note_input(net, work, t, rows, start, i)
+                    rows += 1
+    scatter(work, rows, count, new + get(t, col.BASE) * 4, pitch, changed, get(t, col.FLAGS), 0,
+            get(t, col.ROWS) - 1, get(t, col.FORWARD_STEP), get(t, col.FORWARD_STRETCH))
     for q in range(get(get(work, f.COUNTS), n)):
-        for i in range(
-            span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1) + 1
-        ):
-            if flag(get(work, f.CHANGED), get(t, col.FLAGS) + i):
+        for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
+            if flag(changed, get(t, col.FLAGS) + i):
                 o = (get(t, col.BASE) + i * pitch) * 4
                 for v in range(pitch >> 4):
                     a = o + v * 64
-                    store(get(work, f.NEW) + a, add(load(acts + a), load(get(work, f.NEW) + a)))
+                    store(new + a, add(load(acts + a), load(new + a)))
 
 
 @kernel
@@ -149,47 +152,49 @@ def convolution_afresh(net: int, work: int, n: int) -> None:
     t = node(net, n)
     s = get(t, col.SOURCE)
     below = node(net, s)
-    stride, pitch, channels = get(t, col.STRIDE), get(t, col.PITCH), get(below, col.CHANNELS)
-    target = get(work, f.NEW) + get(t, col.BASE) * 4
+    stride, pitch = get(t, col.STRIDE), get(t, col.PITCH)
+    target, weight = get(work, f.NEW) + get(t, col.BASE) * 4, get(net, f.WEIGHT)
+    records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
     for q in range(get(get(work, f.COUNTS), n)):
-        low, high = span(get(work, f.SPANS), n, 2 * q), span(get(work, f.SPANS), n, 2 * q + 1)
-        for i in range(low, high + 1):
-            for v in range(pitch >> 4):
-                store(
-                    target + i * pitch * 4 + v * 64,
-                    load(get(net, f.WEIGHT) + (get(t, col.BIAS) + v * 16) * 4),
-                )
-            set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
-        start = max(low * stride - get(t, col.PAD), 0)
-        stop = min(
-            high * stride - get(t, col.PAD) + (get(t, col.KERNEL) - 1) * get(t, col.DILATION),
-            get(below, col.ROWS) - 1,
-        )
+        low = span(get(work, f.SPANS), n, 2 * q)
+        high = span(get(work, f.SPANS), n, 2 * q + 1)
+        start, stop = rows_read(low, high, get(t, col.KERNEL), stride, get(t, col.DILATION),
+                                get(t, col.PAD), get(below, col.ROWS))
+        count = 0
         for i in range(start, stop + 1):
-            count = entries(
-                row_of(net, work, s, i), channels, get(work, f.CHANNEL), get(work, f.VALUE)
-            )
-            if count == 0:
-                continue
-            phase = get(t, col.PHASES) + 3 * ((i + get(t, col.PAD)) % stride)
-            taps = index(net, phase)
-            first = (i + get(t, col.PAD) - index(net, phase + 1) * get(t, col.DILATION)) // stride
-            scatter(
-                target,
-                pitch,
-                get(work, f.CHANGED),
-                get(t, col.FLAGS),
-                low,
-                high,
-                first,
-                get(t, col.FORWARD_STEP),
-                taps,
-                get(net, f.WEIGHT) + index(net, phase + 2) * 4,
-                taps * pitch * 4,
-                get(work, f.CHANNEL),
-                get(work, f.VALUE),
-                count,
-            )
+            put(records, (i - start) * RECORD, count)
+            count = entries(row_of(net, work, s, i), get(below, col.CHANNELS), channel, value,
+                            count)
+        put(records, (stop + 1 - start) * RECORD, count)
+        for i in range(low, high + 1):
+            gather(target + i * pitch * 4, weight + get(t, col.BIAS) * 4,
+                   weight + get(t, col.TAPS) * 4, pitch, get(below, col.CHANNELS),
+                   i * stride - get(t, col.PAD), get(t, col.DILATION), get(t, col.KERNEL), start,
+                   stop, records, channel, value)
+            set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
+
+
+@kernel
+def convolution_whole(net: int, work: int, n: int) -> None:
+    """z = bias + every non-zero entry times its weights."""
+    t = node(net, n)
+    s = get(t, col.SOURCE)
+    below = node(net, s)
+    pitch = get(t, col.PITCH)
+    target, bias = get(work, f.NEW) + get(t, col.BASE) * 4, get(net, f.WEIGHT) + get(t, col.BIAS) * 4
+    for i in range(get(t, col.ROWS)):
+        for v in range(pitch >> 4):
+            store(target + i * pitch * 4 + v * 64, load(bias + v * 64))
+    rows = count = 0
+    for i in range(get(below, col.ROWS)):
+        before = count
+        count = entries(row_of(net, work, s, i), get(below, col.CHANNELS), get(work, f.CHANNEL),
+                        get(work, f.VALUE), before)
+        if count > before:
+            note_input(net, work, t, rows, before, i)
+            rows += 1
+    scatter(work, rows, count, target, pitch, get(work, f.CHANGED), get(t, col.FLAGS), 0,
+            get(t, col.ROWS) - 1, get(t, col.FORWARD_STEP), get(t, col.FORWARD_STRETCH))
 
 
 @kernel
@@ -433,22 +438,10 @@ def head_inputs(net: int, work: int, n: int, inputs: int) -> None:
                     continue
                 o = (get(t, col.BASE) + i * pitch) * 4
                 if index(net, entry) == col.MATRIX:
-                    count = changes(
-                        get(work, f.NEW) + o,
-                        acts + o,
-                        channels,
-                        get(work, f.CHANNEL),
-                        get(work, f.VALUE),
-                    )
-                    axpy(
-                        target,
-                        weight + i * channels * width * 4,
-                        width * 4,
-                        get(work, f.CHANNEL),
-                        get(work, f.VALUE),
-                        count,
-                        width >> 4,
-                    )
+                    count = changes(get(work, f.NEW) + o, acts + o, channels,
+                                    get(work, f.CHANNEL), get(work, f.VALUE), 0)
+                    pour(target, weight + i * channels * width * 4, width * 4,
+                         get(work, f.CHANNEL), get(work, f.VALUE), 0, count, width >> 4)
                 else:
                     factor = splat(load_scalar(weight + i * 4))
                     for v in range(pitch >> 4):

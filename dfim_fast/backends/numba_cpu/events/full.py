@@ -10,6 +10,7 @@ from dfim_fast.backends.numba_cpu.events.access import node
 from dfim_fast.backends.numba_cpu.events.backward import backward, forget, touch
 from dfim_fast.backends.numba_cpu.events.forward import (
     convolution_afresh,
+    convolution_whole,
     join_rows,
     pick_rows,
     pool,
@@ -17,16 +18,18 @@ from dfim_fast.backends.numba_cpu.events.forward import (
     same_spans,
     window_spans,
 )
-from dfim_fast.backends.numba_cpu.events.jit import entry
+from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at
 from dfim_fast.backends.numba_cpu.events.simd import (
     get,
     load,
+    load_scalar,
     set_flag,
     splat,
     store,
     store_scalar,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span
+from dfim_fast.jit import entry
 
 
 @entry
@@ -48,8 +51,10 @@ def full_forward(net: int, x: np.ndarray, work: int) -> None:
             window_spans(net, work, n)
             # rows that no input reaches (padding only) are computed too
             add_span(get(work, f.SPANS), get(work, f.COUNTS), n, 0, get(node(net, n), col.ROWS) - 1)
-            if op == col.CONV:
+            if op == col.CONV and get(node(net, n), col.AFRESH):
                 convolution_afresh(net, work, n)
+            elif op == col.CONV:
+                convolution_whole(net, work, n)
             else:
                 pool(net, work, n)
         elif op == col.CONCAT_ROWS:
@@ -84,3 +89,21 @@ def full_backward(net: int, top: int, work: int, floats: int) -> None:
                 )
     backward(net, work)
     forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))
+
+
+@entry
+def full_quotients(net: int, work: int) -> None:
+    """The original's Rescale multipliers at every activation, into QUOTIENTS."""
+    epsilon = load_scalar(work + f.EPSILON * 8)
+    acts, reference, out = get(work, f.ACTS), get(work, f.REFERENCE), get(work, f.QUOTIENTS)
+    for n in range(get(net, f.NODES)):
+        t = node(net, n)
+        if get(t, col.OP) != col.ACTIVATION:
+            continue
+        below, pitch = node(net, get(t, col.SOURCE)), get(t, col.PITCH)
+        for i in range(get(t, col.ROWS)):
+            p = (get(below, col.BASE) + i * pitch) * 4
+            o = (get(t, col.BASE) + i * pitch) * 4
+            slope = get(net, f.WEIGHT) + (get(t, col.SCALE) + i * get(t, col.SCALE_PITCH)) * 4
+            for v in range(0, pitch * 4, 64):
+                store(out + o + v, quotient_at(acts + p + v, reference + p + v, slope + v, epsilon))

@@ -82,6 +82,7 @@ class Lanes:
         work.header[f.U_KNOWN] = known.ctypes.data
         work.header[f.REFERENCE] = self.run.case.references[r]
         work.header[f.REFERENCE_WINNERS] = self.run.case.reference_winners[r]
+        work.header[f.QUOTIENTS] = self.run.case.quotients[r]
         return kept
 
 

@@ -23,6 +23,8 @@ from dfim_fast.ops.relu import Relu
 from dfim_fast.ops.source import Input
 from dfim_fast.ops.take import Take
 
+STRETCH = 128  # floats: eight vectors, which are held in registers
+FIRST_LEVEL = 36 << 10  # bytes of weights that stay in the first-level cache
 SLACK = 64  # floats behind every blob that whole vectors may touch
 
 
@@ -43,6 +45,11 @@ def aligned(count: int) -> np.ndarray:
     raw = np.zeros(count * 4 + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + count * 4].view(np.float32)
+
+
+def stretch(blocks: int, length: int) -> int:
+    """Floats of each of some blocks of weights to take at a time: all if all blocks are small."""
+    return length if blocks * length * 4 <= FIRST_LEVEL else STRETCH
 
 
 def split(graph: Graph, tasks: list[int]) -> tuple[list[int], list[int], list[int]]:
@@ -249,6 +256,11 @@ class Builder:
         bias = np.zeros(pitch, np.float32)
         bias[:outs] = op.bias
         row[col.BIAS] = self.put(bias)
+        if row[col.AFRESH]:
+            own = np.zeros((taps, inputs, pitch), np.float32)
+            own[:, :, :outs] = dense
+            row[col.TAPS] = self.put(own)
+        row[col.FORWARD_STRETCH] = stretch(inputs, taps * pitch)
         common = gcd(w.stride, w.dilation)
         row[col.FORWARD_STEP] = w.dilation // common
         phases = []
@@ -265,6 +277,8 @@ class Builder:
         taken = back[:, : taps * below].reshape(outs, taps, below)
         taken[:, :, :inputs] = dense.transpose(2, 0, 1)
         row[col.BACKWARD], row[col.BACKWARD_BLOCK] = self.put(back), length
+        # stretches of rows shorter than a vector would overlap: they are taken whole
+        row[col.BACKWARD_STRETCH] = stretch(outs, length) if below >= 16 else length
 
     def of_bases(self, place: int) -> bool:
         """Whether a node only rearranges the sequence."""

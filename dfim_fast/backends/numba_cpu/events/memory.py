@@ -13,6 +13,7 @@ class Memory:
     def __init__(self, builder: Builder, references: int, threads: int) -> None:
         self.builder = builder
         self.acts = [aligned(builder.floats + SLACK) for _ in range(1 + references)]
+        self.quotients = [aligned(builder.floats + SLACK) for _ in range(references)]
         self.winners = [aligned(builder.winners + SLACK) for _ in range(1 + references)]
         self.upstream: list[Array] = []
         self.spare: list[Array] = []

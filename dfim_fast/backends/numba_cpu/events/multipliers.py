@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfim_fast.backends.numba_cpu.events.jit import kernel
 from dfim_fast.backends.numba_cpu.events.simd import (
     absolute,
     divide,
@@ -21,6 +20,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     splat,
     subtract,
 )
+from dfim_fast.jit import kernel
 
 
 @kernel

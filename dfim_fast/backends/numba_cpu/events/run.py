@@ -11,7 +11,7 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.arriving import ROWS_OF_U
-from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward
+from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward, full_quotients
 from dfim_fast.backends.numba_cpu.events.hidden import hidden_rows
 from dfim_fast.backends.numba_cpu.events.layout import aligned
 from dfim_fast.backends.numba_cpu.events.memory import Memory
@@ -84,6 +84,8 @@ class Run:
         self.acts = self.head.forward(program.cut_values(memory.acts))
         scores = self.head.scores(self.acts)
         self.prepare(scores)
+        if len(self.references):
+            self.spread_out(self.quotients, list(range(self.count)))
         if self.head.linear:
             self.linear_rows()
         else:
@@ -96,8 +98,10 @@ class Run:
         length, many = len(self.x), len(self.mutated.start)
         width = self.targets.shape[1] if len(self.targets) else length
         group = np.arange(self.count) % GROUPS
-        none = memory.acts[:1], memory.winners[:1]
-        blobs, winners = (memory.acts[1:], memory.winners[1:]) if len(self.references) else none
+        # gradients have one pass and no reference; what stands for it is not read
+        own = slice(1, None) if len(self.references) else slice(0, 1)
+        blobs, winners = memory.acts[own], memory.winners[own]
+        quotients = memory.quotients or blobs
         for work in memory.works:
             work.header[f.ACTS] = memory.acts[0].ctypes.data
             work.header[f.WINNERS] = memory.winners[0].ctypes.data
@@ -106,6 +110,7 @@ class Run:
         self.case = Case(
             np.array([b.ctypes.data for b in blobs], np.int64),
             np.array([b.ctypes.data for b in winners], np.int64),
+            np.array([b.ctypes.data for b in quotients], np.int64),
             self.references if len(self.references) else self.x[None],
             np.ascontiguousarray(program.reading(self.x, self.references)),
             program.how,
@@ -126,6 +131,13 @@ class Run:
             np.zeros((self.tasks, many)),
         )
 
+    def quotients(self, r: int, t: int) -> None:
+        """The original's multipliers against reference r."""
+        work = self.memory.works[t]
+        work.header[f.REFERENCE] = self.case.references[r]
+        work.header[f.QUOTIENTS] = self.case.quotients[r]
+        full_quotients(self.net.address, work.address)
+
     def linear_rows(self) -> None:
         """The head is linear: u is the original's gradient, and maps are banded."""
         memory, program, case = self.memory, self.program, self.case
@@ -140,6 +152,7 @@ class Run:
             work.header[f.DIFFERENCE] = blobs[i].ctypes.data
             work.header[f.REFERENCE] = case.references[r]
             work.header[f.REFERENCE_WINNERS] = case.reference_winners[r]
+            work.header[f.QUOTIENTS] = case.quotients[r]
             work.header[f.PLAIN] = 1
             full_backward(
                 self.net.address, program.tops[k].ctypes.data, work.address, program.builder.floats

@@ -1,15 +1,20 @@
-"""The inner loop of everything: non-zero entries of a row times their blocks of weights.
+"""The inner loop of everything: non-zero entries of rows times their blocks of weights.
 
 ``target[first + t * step] += sum_e value[e] * block[channel[e]][t]`` for the taps t that land
-inside ``low..high``. Blocks are (taps, pitch) and contiguous, so that with step 1 one entry is a
-single axpy; entries go four at a time, so that the accumulator is loaded once for four.
+inside ``low..high``. Blocks are (taps, pitch) and contiguous, so with step 1 the taps of one entry
+are one run of floats. Eight vectors of it are held in registers while a row's entries are added.
+Where the weights are larger than the first-level cache, all rows take their turn on one stretch of
+every block before the next.
+
+The order of a sum is (stretch of taps, row, channel), counted from the block's first tap: it does
+not depend on where a row stands, and equal windows get bit-equal sums.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from dfim_fast.backends.numba_cpu.events.jit import kernel
+from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.simd import (
     differ,
     first_bit,
@@ -24,123 +29,188 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     store,
     store_scalar,
 )
+from dfim_fast.jit import kernel
+
+RECORD = 4  # integers per row with entries: where they begin, first target row, taps, weights
 
 
 @kernel
-def axpy(
-    target: int, block: int, stride: int, channel: int, value: int, count: int, vectors: int
+def pour(
+    target: int, weight: int, stride: int, channel: int, value: int, start: int, stop: int,
+    vectors: int,
 ) -> None:
-    """Add ``count`` scaled blocks of ``vectors`` vectors to the target, in ascending order."""
-    e = 0
-    while count - e >= 3:
-        # a missing fourth entry is the third once more, times zero
-        f = e + 3 if count - e > 3 else e + 2
-        w0, w1 = block + get(channel, e) * stride, block + get(channel, e + 1) * stride
-        w2, w3 = block + get(channel, e + 2) * stride, block + get(channel, f) * stride
-        a, b, c = (
-            splat(load_scalar(value + (e) * 4)),
-            splat(load_scalar(value + (e + 1) * 4)),
-            splat(load_scalar(value + (e + 2) * 4)),
-        )
-        d = splat(load_scalar(value + f * 4) if count - e > 3 else np.float32(0))
-        for i in range(vectors):
-            o = i * 64
-            s = fma(a, load(w0 + o), load(target + o))
-            s = fma(b, load(w1 + o), s)
-            s = fma(c, load(w2 + o), s)
-            s = fma(d, load(w3 + o), s)
-            store(target + o, s)
-        e += 4
-    if count - e == 2:
-        w0, w1 = block + get(channel, e) * stride, block + get(channel, e + 1) * stride
-        a, b = splat(load_scalar(value + (e) * 4)), splat(load_scalar(value + (e + 1) * 4))
-        for i in range(vectors):
-            o = i * 64
-            s = fma(a, load(w0 + o), load(target + o))
-            store(target + o, fma(b, load(w1 + o), s))
-    elif count - e == 1:
-        w0 = block + get(channel, e) * stride
-        a = splat(load_scalar(value + (e) * 4))
-        for i in range(vectors):
-            o = i * 64
-            store(target + o, fma(a, load(w0 + o), load(target + o)))
+    """Add entries start..stop - 1 to some vectors of the target, in order."""
+    while vectors >= 8:
+        a, b, c, d = load(target), load(target + 64), load(target + 128), load(target + 192)
+        p, q, r, s = (
+            load(target + 256), load(target + 320), load(target + 384), load(target + 448))
+        for e in range(start, stop):
+            x = splat(load_scalar(value + e * 4))
+            w = weight + get(channel, e) * stride
+            a, b = fma(x, load(w), a), fma(x, load(w + 64), b)
+            c, d = fma(x, load(w + 128), c), fma(x, load(w + 192), d)
+            p, q = fma(x, load(w + 256), p), fma(x, load(w + 320), q)
+            r, s = fma(x, load(w + 384), r), fma(x, load(w + 448), s)
+        store(target, a)
+        store(target + 64, b)
+        store(target + 128, c)
+        store(target + 192, d)
+        store(target + 256, p)
+        store(target + 320, q)
+        store(target + 384, r)
+        store(target + 448, s)
+        target, weight, vectors = target + 512, weight + 512, vectors - 8
+    while vectors >= 4:
+        a, b, c, d = load(target), load(target + 64), load(target + 128), load(target + 192)
+        for e in range(start, stop):
+            x = splat(load_scalar(value + e * 4))
+            w = weight + get(channel, e) * stride
+            a, b = fma(x, load(w), a), fma(x, load(w + 64), b)
+            c, d = fma(x, load(w + 128), c), fma(x, load(w + 192), d)
+        store(target, a)
+        store(target + 64, b)
+        store(target + 128, c)
+        store(target + 192, d)
+        target, weight, vectors = target + 256, weight + 256, vectors - 4
+    while vectors >= 2:
+        a, b = load(target), load(target + 64)
+        for e in range(start, stop):
+            x = splat(load_scalar(value + e * 4))
+            w = weight + get(channel, e) * stride
+            a, b = fma(x, load(w), a), fma(x, load(w + 64), b)
+        store(target, a)
+        store(target + 64, b)
+        target, weight, vectors = target + 128, weight + 128, vectors - 2
+    if vectors == 1:
+        a = load(target)
+        for e in range(start, stop):
+            x = splat(load_scalar(value + e * 4))
+            a = fma(x, load(weight + get(channel, e) * stride), a)
+        store(target, a)
 
 
 @kernel
 def clear(row: int, pitch: int) -> None:
     """Zero one row."""
-    zero = splat(np.float32(0))
     if pitch < 16:
         # rows of the bases: what lies behind is cleared before it is used
         for c in range(pitch):
             store_scalar(row + 4 * c, np.float32(0))
         return
+    zero = splat(np.float32(0))
     for q in range(pitch >> 4):
         store(row + q * 64, zero)
 
 
 @kernel
-def scatter(
-    target: int,
-    pitch: int,
-    flags: int,
-    start: int,
-    low: int,
-    high: int,
-    first: int,
-    step: int,
-    taps: int,
-    block: int,
-    stride: int,
-    channel: int,
-    value: int,
-    count: int,
-) -> None:
-    """Add a row's entries to the target rows low..high; rows not flagged are cleared first.
-
-    ``target`` is the address of row 0 and ``start`` the entry of row 0 in ``flags``.
-    """
-    if step == 1:
-        t0 = max(0, low - first)
-        t1 = min(taps, high - first + 1)
-        if t0 >= t1:
-            return
-        for row in range(first + t0, first + t1):
-            if flag(flags, start + row) == 0:
-                clear(target + row * pitch * 4, pitch)
-                set_flag(flags, start + row, 1)
-        axpy(
-            target + (first + t0) * pitch * 4,
-            block + t0 * pitch * 4,
-            stride,
-            channel,
-            value,
-            count,
-            ((t1 - t0) * pitch + 15) >> 4,
-        )
-        return
-    for t in range(taps):
-        row = first + t * step
-        if row < low or row > high:
-            continue
-        if flag(flags, start + row) == 0:
-            clear(target + row * pitch * 4, pitch)
-            set_flag(flags, start + row, 1)
-        axpy(
-            target + row * pitch * 4,
-            block + t * pitch * 4,
-            stride,
-            channel,
-            value,
-            count,
-            (pitch + 15) >> 4,
-        )
+def note_row(work: int, rows: int, start: int, first: int, taps: int, block: int) -> None:
+    """Record number ``rows``: entries from ``start`` on, which land at ``first`` and after."""
+    records = get(work, f.RECORDS)
+    put(records, rows * RECORD, start)
+    put(records, rows * RECORD + 1, first)
+    put(records, rows * RECORD + 2, taps)
+    put(records, rows * RECORD + 3, block)
 
 
 @kernel
-def entries(row: int, channels: int, channel: int, value: int) -> int:
-    """The non-zero entries of a row, in ascending order; returns their number."""
-    count = 0
+def scatter(
+    work: int, rows: int, count: int, target: int, pitch: int, flags: int, base: int, low: int,
+    high: int, step: int, length: int,
+) -> None:
+    """Add the recorded rows' entries to the target rows low..high; new rows are cleared first.
+
+    ``count`` entries in ``rows`` records; ``target`` is the address of row 0, ``base`` its entry
+    in ``flags``; ``length``: floats of a stretch.
+    """
+    if rows == 0:
+        return
+    records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
+    note_row(work, rows, count, 0, 0, 0)
+    longest = done = last = 0
+    for i in range(rows):
+        first, taps = get(records, i * RECORD + 1), get(records, i * RECORD + 2)
+        longest = max(longest, taps)
+        if i == 0 or first < last:
+            done = first
+        last = first
+        # where rows come in ascending order, what the last one reached is in use already
+        begin = max(first, done, low) if step == 1 else first
+        for row in range(begin, first + (taps - 1) * step + 1, step):
+            if low <= row <= high and flag(flags, base + row) == 0:
+                clear(target + row * pitch * 4, pitch)
+                set_flag(flags, base + row, 1)
+        done = max(done, first + taps)
+    if step == 1:
+        for stretch in range(0, longest * pitch, length):
+            for i in range(rows):
+                start, first = get(records, i * RECORD), get(records, i * RECORD + 1)
+                taps = get(records, i * RECORD + 2)
+                a = max(stretch, (low - first) * pitch)
+                b = min(stretch + length, min(taps, high - first + 1) * pitch)
+                if a < b:
+                    pour(target + (first * pitch + a) * 4, get(records, i * RECORD + 3) + a * 4,
+                         taps_stride(taps, pitch), channel, value, start,
+                         get(records, (i + 1) * RECORD), (b - a + 15) >> 4)
+        return
+    for t in range(longest):
+        for i in range(rows):
+            start, first = get(records, i * RECORD), get(records, i * RECORD + 1)
+            taps = get(records, i * RECORD + 2)
+            row = first + t * step
+            if t < taps and low <= row <= high:
+                pour(target + row * pitch * 4, get(records, i * RECORD + 3) + t * pitch * 4,
+                     taps_stride(taps, pitch), channel, value, start,
+                     get(records, (i + 1) * RECORD), pitch >> 4)
+
+
+@kernel
+def gather(
+    target: int, bias: int, weight: int, pitch: int, channels: int, first: int, step: int,
+    taps: int, low: int, high: int, records: int, channel: int, value: int,
+) -> None:
+    """One output row: bias, then tap by tap the entries of the input rows low..high.
+
+    Tap j reads input row ``first + j * step``; row r's entries begin at record ``r - low``.
+    """
+    vectors = pitch >> 4
+    v = 0
+    while v < vectors:
+        wide = vectors - v >= 4
+        a = load(bias + v * 64)
+        b, c, d = a, a, a
+        if wide:
+            b, c, d = load(bias + v * 64 + 64), load(bias + v * 64 + 128), load(bias + v * 64 + 192)
+        for j in range(taps):
+            r = first + j * step
+            if r < low or r > high:
+                continue
+            for e in range(get(records, (r - low) * RECORD), get(records, (r - low + 1) * RECORD)):
+                x = splat(load_scalar(value + e * 4))
+                w = weight + ((j * channels + get(channel, e)) * pitch + v * 16) * 4
+                a = fma(x, load(w), a)
+                if wide:
+                    b, c, d = (fma(x, load(w + 64), b), fma(x, load(w + 128), c),
+                               fma(x, load(w + 192), d))
+        store(target + v * 64, a)
+        if wide:
+            store(target + v * 64 + 64, b)
+            store(target + v * 64 + 128, c)
+            store(target + v * 64 + 192, d)
+        v += 4 if wide else 1
+
+
+@kernel
+def taps_stride(taps: int, pitch: int) -> int:
+    """Bytes from one channel's block to the next.
+
+    Where rows are shorter than a vector, zeros follow the last tap (see ``layout``).
+    """
+    return taps * pitch * 4 if pitch >= 16 else (taps * pitch + 27) // 16 * 64
+
+
+@kernel
+def entries(row: int, channels: int, channel: int, value: int, count: int) -> int:
+    """Append the non-zero entries of a row, in ascending order; returns the new number."""
     zero = splat(np.float32(0))
     for q in range((channels + 15) >> 4):
         bits = differ(load(row + q * 64), zero)
@@ -157,12 +227,10 @@ def entries(row: int, channels: int, channel: int, value: int) -> int:
 
 
 @kernel
-def changes(new: int, old: int, channels: int, channel: int, value: int) -> int:
-    """The entries where two rows differ, and by how much."""
-    count = 0
+def changes(new: int, old: int, channels: int, channel: int, value: int, count: int) -> int:
+    """Append the entries where two rows differ, and by how much."""
     for q in range((channels + 15) >> 4):
-        a, b = load(new + q * 64), load(old + q * 64)
-        bits = differ(a, b)
+        bits = differ(load(new + q * 64), load(old + q * 64))
         left = channels - q * 16
         if left < 16:
             bits &= (1 << left) - 1

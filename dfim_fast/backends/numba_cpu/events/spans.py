@@ -6,8 +6,8 @@ import numpy as np
 
 from dfim_fast.backends.numba_cpu.events.access import LIST, span
 from dfim_fast.backends.numba_cpu.events.columns import SPANS
-from dfim_fast.backends.numba_cpu.events.jit import kernel
 from dfim_fast.backends.numba_cpu.events.simd import get, put
+from dfim_fast.jit import kernel
 
 
 @kernel

@@ -12,7 +12,6 @@ from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.arriving import arriving_at
 from dfim_fast.backends.numba_cpu.events.backward import backward, forget
 from dfim_fast.backends.numba_cpu.events.forward import forward, head_inputs, linear_score
-from dfim_fast.backends.numba_cpu.events.jit import entry, kernel
 from dfim_fast.backends.numba_cpu.events.simd import (
     absolute,
     add,
@@ -32,6 +31,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     total,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span
+from dfim_fast.jit import entry, kernel
 
 TIMES_INPUT, CENTRED, PROJECTED, OBSERVED = 0, 1, 2, 3  # how importance is read
 
@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
     Attributes
     ----------
-    references, reference_winners : ndarray (R,) int64
+    references, reference_winners, quotients : ndarray (R,) int64
         Addresses of the references' blobs; one entry that is not read for gradients.
     bases : ndarray (R, L, 4)
         The references themselves.
@@ -65,6 +65,7 @@ class Case(NamedTuple):
 
     references: np.ndarray
     reference_winners: np.ndarray
+    quotients: np.ndarray
     bases: np.ndarray
     reading: np.ndarray
     how: int
@@ -388,6 +389,7 @@ def walk(
             for r in range(part.reference, part.last_reference):
                 put(work, f.REFERENCE, case.references[r])
                 put(work, f.REFERENCE_WINNERS, case.reference_winners[r])
+                put(work, f.QUOTIENTS, case.quotients[r])
                 put(work, f.U_VALUES, upstream.values[k, r])
                 put(work, f.U_KNOWN, upstream.known[k, r])
                 put(work, f.U_LANES, upstream.lanes[k, r])

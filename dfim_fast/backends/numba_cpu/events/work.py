@@ -8,6 +8,7 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import LIST
 from dfim_fast.backends.numba_cpu.events.columns import CHANNELS, PITCH, ROWS
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
+from dfim_fast.backends.numba_cpu.events.scatter import RECORD
 
 
 class Work:
@@ -23,6 +24,8 @@ class Work:
     def __init__(self, builder: Builder) -> None:
         nodes = len(builder.table)
         widest = int(max(builder.table[:, CHANNELS].max(), builder.table[:, PITCH].max())) + 16
+        longest = int(builder.table[:, ROWS].max())
+        most = int((builder.table[:, ROWS] * builder.table[:, CHANNELS]).max()) + 16
         self.header = np.zeros(f.SIZE, np.int64)
         self.address = int(self.header.ctypes.data)
         self.owned: list[np.ndarray] = []
@@ -43,8 +46,9 @@ class Work:
             (f.BOTH_COUNT, np.zeros(1, np.int64)),
             (f.BAND, np.zeros(LIST, np.int64)),
             (f.BAND_COUNT, np.zeros(1, np.int64)),
-            (f.CHANNEL, np.zeros(widest, np.int64)),
-            (f.VALUE, np.zeros(widest, np.float32)),
+            (f.CHANNEL, np.zeros(most, np.int64)),
+            (f.VALUE, np.zeros(most, np.float32)),
+            (f.RECORDS, np.zeros((longest + 2) * RECORD, np.int64)),
         ):
             self.owned.append(array)
             self.header[field] = array.ctypes.data
