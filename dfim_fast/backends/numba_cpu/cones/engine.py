@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.cones.backward import Backward
 from dfim_fast.backends.numba_cpu.cones.forward import Forward, Piece, Windows, values
-from dfim_fast.backends.numba_cpu.cones.head import Basis, head_basis, head_forward
+from dfim_fast.backends.numba_cpu.cones.head import Basis, head_basis, head_forward, own_gradients
 from dfim_fast.backends.numba_cpu.sequence import Work
 from dfim_fast.backends.passes import Acts, Passes, contributions
 from dfim_fast.backends.rows import MapBuilder
@@ -21,6 +22,7 @@ from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
 
 KEEP_BYTES = 256_000_000  # forward windows kept between the head and the near part
+BASIS_BYTES = 256_000_000  # bases of several references held at a time
 TILE_BYTES = 6_000_000  # windows of one tile: Python's share is small, and they stay near the cache
 TILE_RANGE = (8, 192)
 
@@ -54,6 +56,44 @@ class Tile:
     pieces: dict[int, Piece] | None = None
 
 
+@dataclass
+class Spread:
+    """A basis at every node that needs it, and at the input.
+
+    Attributes
+    ----------
+    basis : Basis
+        Vectors (n, L, C) by trunk node.
+    at_input : ndarray (n, L, 4)
+    """
+
+    basis: Basis
+    at_input: np.ndarray
+
+    @property
+    def bytes(self) -> int:
+        """Memory held."""
+        return self.at_input.nbytes + sum(v.nbytes for v in self.basis.vectors.values())
+
+
+@dataclass
+class Case:
+    """One reference (or none, for gradients) with the bases of all tasks.
+
+    Attributes
+    ----------
+    group : int
+        Which group of references it counts into.
+    reference : dict of ndarray, or None
+    shared : list of Spread or None
+        By task; None where each tile takes its mutants' own gradients.
+    """
+
+    group: int
+    reference: Acts | None
+    shared: list[Spread | None]
+
+
 class ConeEngine:
     """Exact maps from the windows that each mutant changes.
 
@@ -84,7 +124,11 @@ class ConeEngine:
             for i in division.trunk
             if isinstance(passes.graph.nodes[i].op, (Elementwise, MaxPool))
         )
-        self.linear_head = all(passes.graph.nodes[i].op.linear for i in division.head)
+        self.opaque = any(
+            j in division.trunk and not passes.graph.nodes[i].op.linear
+            for i in division.head
+            for j in passes.graph.nodes[i].inputs
+        )
 
     def tiles(self, rows: np.ndarray, mutants: Mutants) -> list[Tile]:
         """Mutants in order of position, a tile's worth at a time."""
@@ -115,46 +159,51 @@ class ConeEngine:
         Returns
         -------
         bool
-            False where the head has no small basis; nothing was entered then.
+            False where the head admits no basis; nothing was entered then.
         """
-        passes, acts, mutants = self.passes, work.acts, work.mutants
-        tiles = self.tiles(work.rows, mutants)
+        passes, acts = self.passes, work.acts
+        tiles = self.tiles(work.rows, work.mutants)
         keep = KEEP_BYTES // max(1, len(tiles))
         heads = in_threads(tiles, lambda tile: self.to_head(tile, acts, keep))
-        merged = (
-            {i: np.concatenate([h[i] for h in heads]) for i in self.split.head}
-            if heads and not self.linear_head
-            else {}
-        )
+        merged = {
+            i: np.concatenate([h[i] for h in heads] or [acts[i][:0]]) for i in self.split.head
+        }
         bounds = np.cumsum([0] + [len(t.index) for t in tiles])
         references = work.references
-        against: list[Acts | None] = [None]
-        if references.count:
-            against = [references.acts(i) for i in range(references.count)]
-        bases: list[list[Basis]] = []
-        for reference in against:
-            own = []
-            for task in passes.tasks:
-                basis = self.basis(task, acts, merged, len(mutants), reference)
-                if basis is None:
+        count = max(references.count, 1)
+        totals: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(tiles)
+        first = 0
+        while first < count:
+            cases, held = [], 0
+            while first + len(cases) < count and (not cases or held < BASIS_BYTES):
+                reference = references.acts(first + len(cases)) if references.count else None
+                shared = self.shared(acts, merged, len(work.mutants), reference)
+                if shared is None:
                     return False
-                own.append(basis)
-            bases.append(own)
-        inputs = [
-            [self.spread(basis, acts, reference) for basis in own]
-            for own, reference in zip(bases, against, strict=True)
-        ]
+                cases.append(
+                    Case((first + len(cases)) % max(self.plan.groups, 1), reference, shared)
+                )
+                held += sum(s.bytes for s in shared if s)
+            last = first + len(cases) == count
 
-        def near(k: int) -> None:
-            tile = tiles[k]
-            part = slice(int(bounds[k]), int(bounds[k + 1]))
-            pieces = tile.pieces or self.forward.run(acts, tile.change, tile.forward)
-            lost, own = self.lost(tile, part, pieces, acts, against, bases, inputs, work.rows)
-            tile.pieces = None
-            scores = passes.scores({**acts, **heads[k]})
-            builder.add(tile.index, lost, builder.mean(own), scores)
+            def near(k: int, cases: list[Case] = cases, last: bool = last) -> None:
+                tile = tiles[k]
+                part = slice(int(bounds[k]), int(bounds[k + 1]))
+                pieces = tile.pieces or self.forward.run(acts, tile.change, tile.forward)
+                found = self.lost(tile, part, pieces, acts, cases, heads[k], work.rows)
+                known = totals[k]
+                if known is not None:
+                    found = (known[0] + found[0], known[1] + found[1])
+                totals[k] = None if last else found
+                if last:
+                    tile.pieces = None
+                    sizes = np.bincount(np.arange(count) % len(found[0])).astype(np.float32)
+                    lost = found[0] / sizes[:, None, None, None]
+                    own = builder.mean(found[1] / sizes[:, None, None])
+                    builder.add(tile.index, lost, own, passes.scores({**acts, **heads[k]}))
 
-        in_threads(list(range(len(tiles))), near)
+            in_threads(list(range(len(tiles))), near)
+            first += len(cases)
         return True
 
     def to_head(self, tile: Tile, acts: Acts, keep: int) -> Acts:
@@ -171,30 +220,52 @@ class ConeEngine:
         scored = {t.node for t in self.passes.tasks}
         return {i: v for i, v in found.items() if i in self.split.head or i in scored}
 
-    def basis(
-        self, task: Task, acts: Acts, merged: Acts, count: int, reference: Acts | None
-    ) -> Basis | None:
-        """The basis at the borders; None where the head has none that is small."""
-        found = head_basis(
+    def shared(
+        self, acts: Acts, merged: Acts, count: int, reference: Acts | None
+    ) -> list[Spread | None] | None:
+        """The basis that all mutants share, of each task.
+
+        An entry is None where it would be larger than the mutants' own gradients; the whole is
+        None where these cannot be had from the head alone.
+        """
+        found: list[Spread | None] = []
+        for task in self.passes.tasks:
+            basis = head_basis(
+                self.passes,
+                self.split.head,
+                self.split.borders,
+                task,
+                acts,
+                merged,
+                count,
+                reference,
+                self.plan.rule,
+            )
+            if basis is not None and basis.coefficients.shape[1] <= max(count // 2, 8):
+                found.append(self.spread(basis, acts, reference))
+            elif self.opaque:
+                return None
+            else:
+                found.append(None)
+        return found
+
+    def own(self, task: Task, acts: Acts, head: Acts, count: int, reference: Acts | None) -> Spread:
+        """The same for the mutants of one tile, from their own gradients."""
+        basis = own_gradients(
             self.passes,
             self.split.head,
             self.split.borders,
             task,
             acts,
-            merged,
+            head,
             count,
             reference,
             self.plan.rule,
         )
-        if found is not None and found.coefficients.shape[1] > max(count // 2, 8):
-            return None
-        return found
+        return self.spread(basis, acts, reference)
 
-    def spread(self, basis: Basis, acts: Acts, reference: Acts | None) -> np.ndarray:
-        """Carry the basis down the original's trunk: at every node where the near part needs it.
-
-        Returns the vectors at the input (n, L, 4); the others are added to ``basis.vectors``.
-        """
+    def spread(self, basis: Basis, acts: Acts, reference: Acts | None) -> Spread:
+        """Carry a basis down the original's trunk, to every node where the near part needs it."""
         passes, graph = self.passes, self.passes.graph
         arriving = dict(basis.vectors)
         kept: dict[int, np.ndarray] = {}
@@ -214,9 +285,9 @@ class ConeEngine:
                 down = node.op.rescale(g, xs, rs, acts[i], reference[i], self.plan.rule)
             for j, d in zip(node.inputs, down, strict=True):
                 arriving[j] = arriving[j] + d if j in arriving else d
-        basis.vectors = kept
         n = basis.coefficients.shape[1]
-        return arriving.get(0, np.zeros((n, graph.length, 4), np.float32))
+        at_input = arriving.get(0, np.zeros((n, graph.length, 4), np.float32))
+        return Spread(Basis(basis.coefficients, kept), at_input)
 
     def lost(
         self,
@@ -224,12 +295,11 @@ class ConeEngine:
         part: slice,
         pieces: dict[int, Piece],
         acts: Acts,
-        against: list[Acts | None],
-        bases: list[list[Basis]],
-        inputs: list[list[np.ndarray]],
+        cases: list[Case],
+        head: Acts,
         rows: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """C_X - C_X' of a tile, per group of references.
+        """C_X - C_X' of a tile, summed over the references of each group.
 
         Returns
         -------
@@ -258,18 +328,25 @@ class ConeEngine:
         spot = np.clip(at - start[:, None], 0, width - 1)
         lines = np.arange(count)[:, None]
         edited[lines, spot] = np.where(changed[:, :, None], tile.change.data, edited[lines, spot])
-        for i, reference in enumerate(against):
+        for case in cases:
+            reference = case.reference
             r = None if reference is None else reference[0]
 
-            def score(m: np.ndarray, x: np.ndarray, where: object, r=r) -> np.ndarray:
+            def score(
+                m: np.ndarray, x: np.ndarray, where: Any, r: np.ndarray | None = r
+            ) -> np.ndarray:
                 base = None if r is None else r[0][where]
                 return contributions(plan.method, plan.contribution, m, x, base)
 
-            for k, basis in enumerate(bases[i]):
-                near = self.backward.run(acts, reference, pieces, basis, part, tile.backward)
-                vectors = inputs[i][k]
-                out, own = lost[i % groups, k], self_lost[i % groups, k]
-                coefficients = basis.coefficients[part, : len(vectors)]
+            for k, shared in enumerate(case.shared):
+                chosen, own_part = shared, part
+                if chosen is None:
+                    task = self.passes.tasks[k]
+                    chosen, own_part = self.own(task, acts, head, count, reference), slice(None)
+                basis, vectors = chosen.basis, chosen.at_input
+                near = self.backward.run(acts, reference, pieces, basis, own_part, tile.backward)
+                out, own = lost[case.group, k], self_lost[case.group, k]
+                coefficients = basis.coefficients[own_part, : len(vectors)]
                 if len(vectors) > 1 and high > low:
                     plain = contributions(
                         plan.method,
@@ -286,10 +363,6 @@ class ConeEngine:
                 before = score(np.broadcast_to(vectors[0][at], mixed.shape), rows[at], at)
                 after = score(mixed, tile.change.data, at) + spread[lines, spot]
                 own += np.where(changed, before - after, 0).sum(1)
-        if len(against) > 1:
-            sizes = np.bincount(np.arange(len(against)) % groups).astype(np.float32)
-            lost /= sizes[:, None, None, None]
-            self_lost /= sizes[:, None, None]
         return lost, self_lost
 
 

@@ -120,3 +120,53 @@ def head_basis(
             full[: len(arriving[b])] = arriving[b]
             vectors[b] = full
     return Basis(np.ascontiguousarray(coefficients), vectors)
+
+
+def own_gradients(
+    passes: Passes,
+    head: tuple[int, ...],
+    borders: tuple[int, ...],
+    task: Task,
+    acts: Acts,
+    mutants: Acts,
+    count: int,
+    reference: Acts | None,
+    rule: Rule,
+) -> Basis:
+    """Every mutant's own gradient as a vector: for heads whose gradients fill a large space.
+
+    Parameters as `head_basis`; the first vector is the original's gradient, the others what each
+    of the mutants adds to it.
+    """
+    graph = passes.graph
+
+    def at_borders(own: Acts, batch: int) -> dict[int, np.ndarray]:
+        seed = np.zeros((batch, *graph.nodes[task.node].shape), np.float32)
+        seed[:, task.position, task.channel] = 1
+        arriving = {task.node: seed}
+        for i in reversed([i for i in head if i in passes.below[task.node]]):
+            if i not in arriving:
+                continue
+            node, g = graph.nodes[i], arriving.pop(i)
+            xs = [own[j] if j in own else _like(acts[j], batch) for j in node.inputs]
+            if node.op.linear or reference is None:
+                down = passes.rule(node.op, "gradient")(g, xs, own[i])
+            else:
+                rs = [reference[j] for j in node.inputs]
+                down = passes.rule(node.op, "rescale")(g, xs, rs, own[i], reference[i], rule)
+            for j, d in zip(node.inputs, down, strict=True):
+                arriving[j] = arriving[j] + d if j in arriving else d
+        return {b: arriving[b] for b in borders if b in arriving}
+
+    first = at_borders({i: acts[i] for i in head}, 1)
+    each = at_borders({i: mutants[i] for i in head}, count)
+    vectors = {b: np.concatenate([first[b], each[b] - first[b]]) for b in first}
+    coefficients = np.concatenate(
+        [np.ones((count, 1), np.float32), np.eye(count, dtype=np.float32)], axis=1
+    )
+    return Basis(coefficients, vectors)
+
+
+def _like(x: np.ndarray, batch: int) -> np.ndarray:
+    """x with another batch: linear operators read nothing of it but its shape."""
+    return np.broadcast_to(x, (batch, *x.shape[1:]))
