@@ -174,7 +174,8 @@ class ConeEngine:
         totals: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(tiles)
         first = 0
         while first < count:
-            cases, held = [], 0
+            cases: list[Case] = []
+            held = 0
             while first + len(cases) < count and (not cases or held < BASIS_BYTES):
                 reference = references.acts(first + len(cases)) if references.count else None
                 shared = self.shared(acts, merged, len(work.mutants), reference)
