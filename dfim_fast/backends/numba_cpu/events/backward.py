@@ -68,21 +68,36 @@ def convolution_back(net: int, work: int, n: int) -> None:
     rows = count = 0
     for q in range(get(get(work, f.BACK_COUNTS), n)):
         a, b = span(spans, n, 2 * q), span(spans, n, 2 * q + 1)
-        low, high = rows_read(a, b, kernel_size, stride, get(t, col.DILATION), pad,
-                              get(below, col.ROWS))
+        low, high = rows_read(
+            a, b, kernel_size, stride, get(t, col.DILATION), pad, get(below, col.ROWS)
+        )
         add_span(spans, get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
             if flag(moved, get(t, col.FLAGS) + i):
                 start = count
-                count = entries(difference + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4,
-                                get(t, col.CHANNELS), get(work, f.CHANNEL), get(work, f.VALUE),
-                                start)
+                count = entries(
+                    difference + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4,
+                    get(t, col.CHANNELS),
+                    get(work, f.CHANNEL),
+                    get(work, f.VALUE),
+                    start,
+                )
                 if count > start:
                     note_row(work, rows, start, i * stride - pad, kernel_size, weight)
                     rows += 1
-    scatter(work, rows, count, difference + get(below, col.BASE) * 4, get(below, col.PITCH), moved,
-            get(below, col.FLAGS), 0, get(below, col.ROWS) - 1, get(t, col.DILATION),
-            get(t, col.BACKWARD_STRETCH))
+    scatter(
+        work,
+        rows,
+        count,
+        difference + get(below, col.BASE) * 4,
+        get(below, col.PITCH),
+        moved,
+        get(below, col.FLAGS),
+        0,
+        get(below, col.ROWS) - 1,
+        get(t, col.DILATION),
+        get(t, col.BACKWARD_STRETCH),
+    )
 
 
 @kernel

@@ -354,7 +354,7 @@ def basis_backward(net: int, work: int, first: int, vectors: int) -> None:
 
 @entry
 def read_importance(net: int, work: int, reading: np.ndarray, out: np.ndarray) -> None:
-    """Importance per basis vector, out (L, lanes): what arrives at node 0 dotted with ``reading``."""
+    """Importance per basis vector, out (L, lanes): what arrives at node 0 . ``reading``."""
     t = node(net, 0)
     lanes = get(work, f.U_LANES)
     for p in range(len(reading)):

@@ -108,8 +108,9 @@ def note_input(net: int, work: int, t: int, rows: int, start: int, i: int) -> No
     first = i - index(net, phase + 1) * get(t, col.DILATION)
     if stride > 1:
         first //= stride
-    note_row(work, rows, start, first, index(net, phase),
-             get(net, f.WEIGHT) + index(net, phase + 2) * 4)
+    note_row(
+        work, rows, start, first, index(net, phase), get(net, f.WEIGHT) + index(net, phase + 2) * 4
+    )
 
 
 @kernel
@@ -127,13 +128,25 @@ def convolution(net: int, work: int, n: int) -> None:
             if flag(changed, get(below, col.FLAGS) + i):
                 o = (get(below, col.BASE) + i * get(below, col.PITCH)) * 4
                 start = count
-                count = changes(new + o, acts + o, channels, get(work, f.CHANNEL),
-                                get(work, f.VALUE), start)
+                count = changes(
+                    new + o, acts + o, channels, get(work, f.CHANNEL), get(work, f.VALUE), start
+                )
                 if count > start:
                     note_input(net, work, t, rows, start, i)
                     rows += 1
-    scatter(work, rows, count, new + get(t, col.BASE) * 4, pitch, changed, get(t, col.FLAGS), 0,
-            get(t, col.ROWS) - 1, get(t, col.FORWARD_STEP), get(t, col.FORWARD_STRETCH))
+    scatter(
+        work,
+        rows,
+        count,
+        new + get(t, col.BASE) * 4,
+        pitch,
+        changed,
+        get(t, col.FLAGS),
+        0,
+        get(t, col.ROWS) - 1,
+        get(t, col.FORWARD_STEP),
+        get(t, col.FORWARD_STRETCH),
+    )
     for q in range(get(get(work, f.COUNTS), n)):
         for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
             if flag(changed, get(t, col.FLAGS) + i):
@@ -158,19 +171,38 @@ def convolution_afresh(net: int, work: int, n: int) -> None:
     for q in range(get(get(work, f.COUNTS), n)):
         low = span(get(work, f.SPANS), n, 2 * q)
         high = span(get(work, f.SPANS), n, 2 * q + 1)
-        start, stop = rows_read(low, high, get(t, col.KERNEL), stride, get(t, col.DILATION),
-                                get(t, col.PAD), get(below, col.ROWS))
+        start, stop = rows_read(
+            low,
+            high,
+            get(t, col.KERNEL),
+            stride,
+            get(t, col.DILATION),
+            get(t, col.PAD),
+            get(below, col.ROWS),
+        )
         count = 0
         for i in range(start, stop + 1):
             put(records, (i - start) * RECORD, count)
-            count = entries(row_of(net, work, s, i), get(below, col.CHANNELS), channel, value,
-                            count)
+            count = entries(
+                row_of(net, work, s, i), get(below, col.CHANNELS), channel, value, count
+            )
         put(records, (stop + 1 - start) * RECORD, count)
         for i in range(low, high + 1):
-            gather(target + i * pitch * 4, weight + get(t, col.BIAS) * 4,
-                   weight + get(t, col.TAPS) * 4, pitch, get(below, col.CHANNELS),
-                   i * stride - get(t, col.PAD), get(t, col.DILATION), get(t, col.KERNEL), start,
-                   stop, records, channel, value)
+            gather(
+                target + i * pitch * 4,
+                weight + get(t, col.BIAS) * 4,
+                weight + get(t, col.TAPS) * 4,
+                pitch,
+                get(below, col.CHANNELS),
+                i * stride - get(t, col.PAD),
+                get(t, col.DILATION),
+                get(t, col.KERNEL),
+                start,
+                stop,
+                records,
+                channel,
+                value,
+            )
             set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
 
 
@@ -181,20 +213,39 @@ def convolution_whole(net: int, work: int, n: int) -> None:
     s = get(t, col.SOURCE)
     below = node(net, s)
     pitch = get(t, col.PITCH)
-    target, bias = get(work, f.NEW) + get(t, col.BASE) * 4, get(net, f.WEIGHT) + get(t, col.BIAS) * 4
+    target, bias = (
+        get(work, f.NEW) + get(t, col.BASE) * 4,
+        get(net, f.WEIGHT) + get(t, col.BIAS) * 4,
+    )
     for i in range(get(t, col.ROWS)):
         for v in range(pitch >> 4):
             store(target + i * pitch * 4 + v * 64, load(bias + v * 64))
     rows = count = 0
     for i in range(get(below, col.ROWS)):
         before = count
-        count = entries(row_of(net, work, s, i), get(below, col.CHANNELS), get(work, f.CHANNEL),
-                        get(work, f.VALUE), before)
+        count = entries(
+            row_of(net, work, s, i),
+            get(below, col.CHANNELS),
+            get(work, f.CHANNEL),
+            get(work, f.VALUE),
+            before,
+        )
         if count > before:
             note_input(net, work, t, rows, before, i)
             rows += 1
-    scatter(work, rows, count, target, pitch, get(work, f.CHANGED), get(t, col.FLAGS), 0,
-            get(t, col.ROWS) - 1, get(t, col.FORWARD_STEP), get(t, col.FORWARD_STRETCH))
+    scatter(
+        work,
+        rows,
+        count,
+        target,
+        pitch,
+        get(work, f.CHANGED),
+        get(t, col.FLAGS),
+        0,
+        get(t, col.ROWS) - 1,
+        get(t, col.FORWARD_STEP),
+        get(t, col.FORWARD_STRETCH),
+    )
 
 
 @kernel
@@ -438,10 +489,24 @@ def head_inputs(net: int, work: int, n: int, inputs: int) -> None:
                     continue
                 o = (get(t, col.BASE) + i * pitch) * 4
                 if index(net, entry) == col.MATRIX:
-                    count = changes(get(work, f.NEW) + o, acts + o, channels,
-                                    get(work, f.CHANNEL), get(work, f.VALUE), 0)
-                    pour(target, weight + i * channels * width * 4, width * 4,
-                         get(work, f.CHANNEL), get(work, f.VALUE), 0, count, width >> 4)
+                    count = changes(
+                        get(work, f.NEW) + o,
+                        acts + o,
+                        channels,
+                        get(work, f.CHANNEL),
+                        get(work, f.VALUE),
+                        0,
+                    )
+                    pour(
+                        target,
+                        weight + i * channels * width * 4,
+                        width * 4,
+                        get(work, f.CHANNEL),
+                        get(work, f.VALUE),
+                        0,
+                        count,
+                        width >> 4,
+                    )
                 else:
                     factor = splat(load_scalar(weight + i * 4))
                     for v in range(pitch >> 4):
@@ -451,7 +516,7 @@ def head_inputs(net: int, work: int, n: int, inputs: int) -> None:
 
 @kernel
 def linear_score(net: int, work: int, arriving: int) -> float:
-    """How much a score that is linear in the cut nodes changes; ``arriving``: its gradient there."""
+    """Change of a score that is linear in the cut nodes; ``arriving``: its gradient there."""
     acts = get(work, f.ACTS)
     score = splat(np.float32(0))
     for n in range(get(net, f.NODES)):

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
+from dfim_fast.backends.numba_cpu.events.gates import quotients, slopes
 from dfim_fast.backends.numba_cpu.events.layout import Builder
 from dfim_fast.ops.average_pool import AveragePool
 from dfim_fast.ops.base import Array, Operator, Rule
 from dfim_fast.ops.dense import Dense
 from dfim_fast.ops.flatten import Flatten
+from dfim_fast.ops.leaky_relu import LeakyRelu
+from dfim_fast.ops.relu import Relu
 
 Acts = dict[int, Array]
 
@@ -168,15 +171,33 @@ class Head:
         found = {}
         for n in self.nodes:
             op = self.op(n)
-            if not op.linear:
-                x = acts[self.graph.nodes[n].inputs[0]]
-                if reference is None:
-                    found[n] = op.slope(x)  # type: ignore[attr-defined]
-                else:
-                    r = reference[self.graph.nodes[n].inputs[0]]
-                    found[n] = op.quotient(x, r, rule.epsilon)  # type: ignore[attr-defined]
-                found[n] = np.broadcast_to(found[n], x.shape).astype(np.float32, copy=False)
+            if op.linear:
+                continue
+            x = acts[self.graph.nodes[n].inputs[0]]
+            r = None if reference is None else reference[self.graph.nodes[n].inputs[0]]
+            if isinstance(op, (Relu, LeakyRelu)):
+                found[n] = self.piecewise(op, x, r, rule)
+            elif r is None:
+                found[n] = op.slope(x)  # type: ignore[attr-defined]
+            else:
+                found[n] = op.quotient(x, r, rule.epsilon)  # type: ignore[attr-defined]
+            found[n] = np.broadcast_to(found[n], x.shape).astype(np.float32, copy=False)
         return found
+
+    @staticmethod
+    def piecewise(op: Operator, x: Array, r: Array | None, rule: Rule) -> Array:
+        """Multipliers of ReLU and LeakyReLU, in one pass."""
+        alpha = op.alpha if isinstance(op, LeakyRelu) else np.zeros((1, 1))
+        below = np.ascontiguousarray(np.broadcast_to(alpha, (1, x.shape[2]))[0], np.float32)
+        flat, out = (
+            np.ascontiguousarray(x[:, 0], np.float32),
+            np.empty((len(x), x.shape[2]), np.float32),
+        )
+        if r is None:
+            slopes(flat, below, out)
+        else:
+            quotients(flat, np.ascontiguousarray(r[0, 0], np.float32), below, rule.epsilon, out)
+        return out[:, None]
 
     def basis(self, acts: Acts, mutants: Acts, reference: Acts | None, rule: Rule) -> Basis:
         """The basis for all mutants, and their coefficients."""
@@ -251,17 +272,35 @@ class Head:
         return arriving
 
     def below(self, vectors: Acts) -> Acts:
-        """From the head's inputs (F, 1, width) to the cut nodes (F, L, C)."""
+        """From the head's inputs (F, 1, width) to the cut nodes, (L * C, F)."""
         found: Acts = {}
         for e in self.entries:
             if e.node not in vectors:
                 continue
+            v = vectors[e.node][:, 0]
+            op = self.op(e.node)
             if e.node in self.cut:
-                collect(found, (e.node,), [vectors[e.node]])
+                collect(found, (e.node,), [v.T])
+            elif isinstance(op, Dense):
+                collect(found, self.graph.nodes[e.node].inputs, [times(op.weight, v)])
             else:
-                sources = self.graph.nodes[e.node].inputs
-                collect(found, sources, self.linear_back(e.node, vectors[e.node]))
+                (g,) = self.linear_back(e.node, vectors[e.node])
+                collect(found, self.graph.nodes[e.node].inputs, [g.reshape(len(g), -1).T])
         return found
+
+
+def times(weight: Array, v: Array) -> Array:
+    """weight (N, H) @ v.T (H, F); basis vectors that are single units only pick columns."""
+    rows, units = np.nonzero(v)
+    if len(rows) > 2 * len(v):
+        single = np.bincount(rows, minlength=len(v)) == 1
+        if single.sum() * 2 > len(v):
+            out = np.empty((len(weight), len(v)), np.float32)
+            out[:, ~single] = weight @ v[~single].T
+            at = units[single[rows]]
+            out[:, single] = weight[:, at] * v[single, at]
+            return out
+    return weight @ v.T
 
 
 def collect(arriving: Acts, nodes: tuple[int, ...], gradients: list[Array]) -> None:

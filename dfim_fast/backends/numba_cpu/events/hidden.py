@@ -44,38 +44,44 @@ class Lanes:
         self.known = np.zeros(self.entries, np.uint8)
         self.importance = np.zeros((len(run.x), self.lanes), np.float32)
 
-    def descend(self, tops: Acts, r: int) -> None:
-        """Propagate tops (F, L, C) of the cut nodes; r: reference."""
+    def descend(self, tops: Acts, r: int, thread: int | None = None) -> None:
+        """Propagate tops (L * C, F) of the cut nodes; r: reference.
+
+        On one thread, or with the lanes split over all.
+        """
         run = self.run
         values = self.values.reshape(self.entries, self.lanes)
         self.known[:] = 0
         for n, g in tops.items():
             row = run.net.table[run.program.builder.place[n]]
             start, size = row[col.ENTRY], row[col.ROWS] * row[col.CHANNELS]
-            values[start : start + size, : len(g)] = g.reshape(len(g), size).T
-            values[start : start + size, len(g) :] = 0
+            values[start : start + size, : g.shape[1]] = g
+            values[start : start + size, g.shape[1] :] = 0
             self.known[start : start + size] = 1
         vectors = self.lanes // 16
-        share = -(-vectors // run.threads)
+        share = vectors if thread is not None else -(-vectors // run.threads)
         share += share % 2 if vectors > share else 0  # pairs of vectors go faster
+        top = self.known.copy()
 
         def go(first: int, t: int) -> None:
             work = run.memory.works[t]
-            known = self.known if first == 0 else self.known_top.copy()
+            known = self.known if first == 0 else top.copy()
             kept = self.enter(work, known, r)
             basis_backward(run.net.address, work.address, first, min(share, vectors - first))
             work.header[:] = kept
 
-        self.known_top = self.known.copy()
-        run.spread_out(go, list(range(0, vectors, share)))
+        if thread is None:
+            run.spread_out(go, list(range(0, vectors, share)))
+        else:
+            go(0, thread)
         self.importance[:] = 0
-        work = run.memory.works[0]
+        work = run.memory.works[thread or 0]
         kept = self.enter(work, self.known, r)
         read_importance(run.net.address, work.address, run.case.reading[r], self.importance)
         work.header[:] = kept
 
     def enter(self, work: Any, known: Array, r: int) -> Array:
-        """Point a thread's header here; returns the header as it was."""
+        """Point a thread's header here, at memory that the caller keeps; returns the old header."""
         kept = work.header.copy()
         work.header[f.U_VALUES] = self.values.ctypes.data
         work.header[f.U_LANES] = self.lanes
@@ -107,12 +113,16 @@ def hidden_rows(run: Run) -> None:
     mutants = head.from_inputs(inputs)
     run.found.score[:] = head.scores(mutants)
     original = {n: a[:1] for n, a in run.acts.items()}
-    bases = []
-    for r in range(run.count):
-        reference = (
-            {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
-        )
-        bases.append(head.basis(original, mutants, reference, run.program.rule))
+    against = [
+        {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
+        for r in range(run.count)
+    ]
+    bases: list[Any] = [None] * run.count
+
+    def express(r: int, t: int) -> None:
+        bases[r] = head.basis(original, mutants, against[r], run.program.rule)
+
+    run.spread_out(express, list(range(run.count)))
     row = padded(len(run.x))
     run.fis = aligned(run.tasks * run.groups * many * row).reshape(run.tasks, run.groups, many, row)
     run.own = np.zeros((run.tasks, many, run.groups, run.mutated.columns.shape[1]), np.float32)
@@ -132,33 +142,41 @@ def references_at_once(size: int, many: int, bytes_each: int) -> int:
 
 def by_basis(run: Run, bases: list, chunk: int) -> None:
     """Bases down the trunk, ``chunk`` references at a time."""
-    many, shape = len(run.mutated.start), (run.tasks, run.count)
     for first in range(0, run.count, chunk):
-        last = min(first + chunk, run.count)
-        upstream = Upstream(*(np.zeros(shape, np.int64) for _ in range(4)), DOT)
-        lanes, weights = [], []
-        for r in range(first, last):
-            basis = bases[r]
-            size = basis.coefficients.shape[2]
-            down = Lanes(run, size)
-            down.descend(run.head.below(basis.vectors), r)
-            padded_up = aligned(run.tasks * many * down.lanes).reshape(run.tasks, many, down.lanes)
-            padded_up[:, :, :size] = basis.coefficients
-            lanes.append(down)
-            weights.append(padded_up)
-            for k in range(run.tasks):
-                upstream.values[k, r], upstream.known[k, r] = (
-                    down.values.ctypes.data,
-                    down.known.ctypes.data,
-                )
-                upstream.lanes[k, r] = down.lanes
-                upstream.coefficients[k, r] = padded_up[k].ctypes.data
-                run.case.original[k, run.case.group[r]] += run.case.share[r] * down.importance[:, k]
-        far(run, lanes, weights, first)
-        run.settle()
-        finish(run, upstream, first, last, 0, many)
-        for down in lanes:
-            run.memory.give_back(down.values)
+        some_references(run, bases, first, min(first + chunk, run.count))
+
+
+def some_references(run: Run, bases: list, first: int, last: int) -> None:
+    """Far and near part of references first..last - 1."""
+    many, shape = len(run.mutated.start), (run.tasks, run.count)
+    upstream = Upstream(*(np.zeros(shape, np.int64) for _ in range(4)), DOT)
+    sizes = [b.coefficients.shape[2] for b in bases[first:last]]
+    lanes = [Lanes(run, size) for size in sizes]
+    weights: list[Any] = [None] * len(lanes)
+
+    def descend(i: int, t: int) -> None:
+        down, basis = lanes[i], bases[first + i]
+        down.descend(run.head.below(basis.vectors), first + i, t if last - first > 1 else None)
+        weights[i] = aligned(run.tasks * many * down.lanes).reshape(run.tasks, many, down.lanes)
+        weights[i][:, :, : sizes[i]] = basis.coefficients
+
+    if last - first > 1:
+        run.spread_out(descend, list(range(len(lanes))))
+    else:
+        descend(0, 0)
+    for i, down in enumerate(lanes):
+        r = first + i
+        for k in range(run.tasks):
+            upstream.values[k, r] = down.values.ctypes.data
+            upstream.known[k, r] = down.known.ctypes.data
+            upstream.lanes[k, r] = down.lanes
+            upstream.coefficients[k, r] = weights[i][k].ctypes.data
+            run.case.original[k, run.case.group[r]] += run.case.share[r] * down.importance[:, k]
+    far(run, lanes, weights, first)
+    run.settle()
+    finish(run, upstream, first, last, 0, many)
+    for down in lanes:
+        run.memory.give_back(down.values)
 
 
 def far(run: Run, lanes: list[Lanes], weights: list[Array], first: int) -> None:

@@ -1,4 +1,4 @@
-"""From a graph to an instruction table: which nodes are trunk, which head, and where weights lie."""
+"""From a graph to an instruction table: what is trunk, what is head, where weights lie."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ class Builder:
 
     def rows_of(self, constant: np.ndarray, node: GraphNode) -> tuple[int, int]:
         """A constant (rows or 1, channels or 1) as padded rows: offset and pitch (0 if shared)."""
-        rows, channels = node.shape
+        channels = node.shape[1]
         pitch = -(-channels // 16) * 16
         full = np.zeros((constant.shape[0], pitch), np.float32)
         full[:, :channels] = constant

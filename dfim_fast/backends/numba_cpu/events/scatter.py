@@ -36,14 +36,24 @@ RECORD = 4  # integers per row with entries: where they begin, first target row,
 
 @kernel
 def pour(
-    target: int, weight: int, stride: int, channel: int, value: int, start: int, stop: int,
+    target: int,
+    weight: int,
+    stride: int,
+    channel: int,
+    value: int,
+    start: int,
+    stop: int,
     vectors: int,
 ) -> None:
     """Add entries start..stop - 1 to some vectors of the target, in order."""
     while vectors >= 8:
         a, b, c, d = load(target), load(target + 64), load(target + 128), load(target + 192)
         p, q, r, s = (
-            load(target + 256), load(target + 320), load(target + 384), load(target + 448))
+            load(target + 256),
+            load(target + 320),
+            load(target + 384),
+            load(target + 448),
+        )
         for e in range(start, stop):
             x = splat(load_scalar(value + e * 4))
             w = weight + get(channel, e) * stride
@@ -114,8 +124,17 @@ def note_row(work: int, rows: int, start: int, first: int, taps: int, block: int
 
 @kernel
 def scatter(
-    work: int, rows: int, count: int, target: int, pitch: int, flags: int, base: int, low: int,
-    high: int, step: int, length: int,
+    work: int,
+    rows: int,
+    count: int,
+    target: int,
+    pitch: int,
+    flags: int,
+    base: int,
+    low: int,
+    high: int,
+    step: int,
+    length: int,
 ) -> None:
     """Add the recorded rows' entries to the target rows low..high; new rows are cleared first.
 
@@ -148,9 +167,16 @@ def scatter(
                 a = max(stretch, (low - first) * pitch)
                 b = min(stretch + length, min(taps, high - first + 1) * pitch)
                 if a < b:
-                    pour(target + (first * pitch + a) * 4, get(records, i * RECORD + 3) + a * 4,
-                         taps_stride(taps, pitch), channel, value, start,
-                         get(records, (i + 1) * RECORD), (b - a + 15) >> 4)
+                    pour(
+                        target + (first * pitch + a) * 4,
+                        get(records, i * RECORD + 3) + a * 4,
+                        taps_stride(taps, pitch),
+                        channel,
+                        value,
+                        start,
+                        get(records, (i + 1) * RECORD),
+                        (b - a + 15) >> 4,
+                    )
         return
     for t in range(longest):
         for i in range(rows):
@@ -158,15 +184,33 @@ def scatter(
             taps = get(records, i * RECORD + 2)
             row = first + t * step
             if t < taps and low <= row <= high:
-                pour(target + row * pitch * 4, get(records, i * RECORD + 3) + t * pitch * 4,
-                     taps_stride(taps, pitch), channel, value, start,
-                     get(records, (i + 1) * RECORD), pitch >> 4)
+                pour(
+                    target + row * pitch * 4,
+                    get(records, i * RECORD + 3) + t * pitch * 4,
+                    taps_stride(taps, pitch),
+                    channel,
+                    value,
+                    start,
+                    get(records, (i + 1) * RECORD),
+                    pitch >> 4,
+                )
 
 
 @kernel
 def gather(
-    target: int, bias: int, weight: int, pitch: int, channels: int, first: int, step: int,
-    taps: int, low: int, high: int, records: int, channel: int, value: int,
+    target: int,
+    bias: int,
+    weight: int,
+    pitch: int,
+    channels: int,
+    first: int,
+    step: int,
+    taps: int,
+    low: int,
+    high: int,
+    records: int,
+    channel: int,
+    value: int,
 ) -> None:
     """One output row: bias, then tap by tap the entries of the input rows low..high.
 
@@ -189,8 +233,11 @@ def gather(
                 w = weight + ((j * channels + get(channel, e)) * pitch + v * 16) * 4
                 a = fma(x, load(w), a)
                 if wide:
-                    b, c, d = (fma(x, load(w + 64), b), fma(x, load(w + 128), c),
-                               fma(x, load(w + 192), d))
+                    b, c, d = (
+                        fma(x, load(w + 64), b),
+                        fma(x, load(w + 128), c),
+                        fma(x, load(w + 192), d),
+                    )
         store(target + v * 64, a)
         if wide:
             store(target + v * 64 + 64, b)
