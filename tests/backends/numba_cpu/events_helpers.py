@@ -254,6 +254,9 @@ def compare(
     original = importance(acts)
     picked = np.arange(len(mutants.start)) if picked is None else picked
     loose = undecided(passes, acts, against, rule)
+    # x and r are rounded each on its own, and a quotient of small differences magnifies that: in
+    # networks of few units one such multiplier is a share of the map
+    share = 1e-5 if references is None else 3e-5
     compared = skipped = 0
     every = mutants.apply(x.astype(np.float64))
     for m in picked:
@@ -275,7 +278,7 @@ def compare(
         label = f"mutant {m} at {start}"
         try:
             np.testing.assert_allclose(
-                rows.fis[:, m], fis, rtol=0, atol=1e-5 * scale, err_msg=label
+                rows.fis[:, m], fis, rtol=0, atol=share * scale, err_msg=label
             )
             np.testing.assert_allclose(
                 rows.self_effect[:, m], own, rtol=0, atol=2e-5 * scale, err_msg=label
@@ -286,7 +289,7 @@ def compare(
             if groups > 1:
                 spread = np.sqrt(np.einsum("g,gkl->kl", sizes, (means - fis) ** 2) / (groups - 1))
                 np.testing.assert_allclose(
-                    rows.standard_error[:, m], spread, rtol=0, atol=1e-5 * scale, err_msg=label
+                    rows.standard_error[:, m], spread, rtol=0, atol=share * scale, err_msg=label
                 )
         except AssertionError:
             # float32 may have decided otherwise where float64 itself is in two minds
@@ -297,6 +300,6 @@ def compare(
             compared += 1
     if not loose:
         np.testing.assert_allclose(
-            rows.attributions, original.mean(0), rtol=0, atol=1e-5 * np.abs(original).max()
+            rows.attributions, original.mean(0), rtol=0, atol=share * np.abs(original).max()
         )
     return compared, skipped
