@@ -376,6 +376,16 @@ case(
 case("crop", "Slice", ints(3), ints(-2), ints(2), lengths=(7, 127, 129))
 case("every_third", "Slice", ints(1), ints(2**62), ints(2), ints(3), lengths=(2, 127, 129))
 case("reversed", "Slice", ints(-1), ints(-(2**62)), ints(2), ints(-1))
+case("reversed_to_the_first", "Slice", ints(-1), lambda n: ints(-n - 1), ints(2), ints(-1))
+case(
+    "reversed_to_the_second",
+    "Slice",
+    ints(-1),
+    lambda n: ints(-n),
+    ints(2),
+    ints(-1),
+    lengths=(2, 127),
+)
 case(
     "reverse_complement", "Slice", ints(-1, -1), ints(-(2**62), -(2**62)), ints(1, 2), ints(-1, -1)
 )
