@@ -77,7 +77,7 @@ class Settings:
 
 
 def timed(call: Callable[[], Any]) -> float:
-    """Wall seconds of a call; its result is let go before the clock is read no more."""
+    """Wall seconds of a call. Its result is let go afterwards: two never stand side by side."""
     begin = time.perf_counter()
     result = call()
     seconds = time.perf_counter() - begin
@@ -208,6 +208,10 @@ def first_use(case: Case, method: str, settings: Settings, steady: float) -> dic
             return None
         return max(0.0, found["first_s"] - (found["second_s"] or steady))
 
+    for label, found in (("cold", cold), ("cached", cached), ("small budget", small)):
+        say(f"  {label}: " + (found["error"] if "error" in found else
+            f"first call {found['first_s']:.2f} s, peak memory {found['peak_mb']:.0f} MB, of which "
+            f"results {found['results_mb']:.0f}"))
     return {"compile_cold_s": compile_s(cold), "compile_cached_s": compile_s(cached),
             "cold": cold, "cached": cached, f"memory_limit_{SMALL_MEMORY // 10**6}_mb": small}
 

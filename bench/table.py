@@ -60,11 +60,11 @@ def notes(results: dict[str, Any], shown: list[dict[str, Any]]) -> list[str]:
     first = [r["first_use"] for r in shown if r.get("first_use")]
     cold = [f["compile_cold_s"] for f in first if f["compile_cold_s"] is not None]
     cached = [f["compile_cached_s"] for f in first if f["compile_cached_s"] is not None]
-    peak = [f["cached"]["peak_mb"] for f in first if "peak_mb" in f["cached"]]
+    peak = [round(f["cached"]["peak_mb"]) for f in first if "peak_mb" in f["cached"]]
     if cold and cached and peak:
         lines.append(f"First use compiles for up to {max(cold):.0f} s; later processes load that "
                      f"from disk in {max(max(cached), 0.01):.1g} s at most. Peak memory of one "
-                     f"map, everything included: {min(peak):.0f} to {max(peak):.0f} MB.")
+                     f"map, everything included: {_span(peak)} MB.")
     return lines
 
 

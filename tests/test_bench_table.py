@@ -42,6 +42,12 @@ def test_trained_networks_carry_no_dagger(table):
     assert "†" not in table.table(made_up(trained=True))
 
 
+def test_first_use_is_told_where_it_was_measured(table):
+    first = {"compile_cold_s": 17.6, "compile_cached_s": 0.52, "cached": {"peak_mb": 412.3}}
+    last = table.table(made_up(first_use=first)).splitlines()[-1]
+    assert "up to 18 s" in last and "in 0.5 s at most" in last and "412 MB" in last
+
+
 def test_quick_results_are_refused(table):
     with pytest.raises(SystemExit, match=r"too rough for the README: a deeplift"):
         table.table(made_up(quick=True))
