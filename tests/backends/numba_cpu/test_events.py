@@ -172,6 +172,28 @@ def test_unchanged_mutant_changes_nothing() -> None:
     assert np.array_equal(rows.mutant_predictions, np.repeat(rows.predictions[:, None], 2, 1))
 
 
+@pytest.mark.parametrize("head", [0, 1])
+@pytest.mark.parametrize("method", ["gradient", "deeplift"])
+def test_rows_go_where_they_are_asked_to(head: int, method: str) -> None:
+    m, top = planted(head)
+    graph = m.graph(top).astype(np.float32)
+    codes = np.random.default_rng(1).integers(0, 4, 30).astype(np.int8)
+    x, references = one_hot(codes), one_hot(codes[::-1])[None].repeat(2, 0)
+    mutants = single_nucleotide(codes, np.arange(30))
+    program = compile_events(graph, [0], method, Rule())
+    where = mutants.slot[:, 0] * 4 + mutants.slot[:, 1]
+    args = x, references, mutants.start, mutants.width, mutants.columns
+    plain, placed = program.run(*args), program.run(*args, place=where, places=120)
+    empty = np.setdiff1d(np.arange(120), where)
+    for field in ("fis", "self_effect", "mutant_predictions"):
+        assert np.array_equal(getattr(placed, field)[:, where], getattr(plain, field)), field
+    assert not placed.fis[:, empty].any()
+    assert np.array_equal(placed.mutant_predictions[0, empty], placed.predictions.repeat(30))
+    none = program.run(x, references, *(a[:0] for a in args[2:]))
+    assert none.fis.shape == (1, 0, 30)
+    assert np.allclose(none.attributions, plain.attributions, rtol=1e-5, atol=1e-6)
+
+
 def test_smooth_trunk_is_refused_with_a_reason() -> None:
     m = Maker(np.random.default_rng(0), 20)
     graph = m.graph(m.dense(m.add(Gelu(), m.conv(0, 4, 3)), 1))

@@ -111,7 +111,7 @@ def hidden_rows(run: Run) -> None:
 
     run.spread_out(go, list(range(0, many, piece)))
     mutants = head.from_inputs(inputs)
-    run.found.score[:] = head.scores(mutants)
+    run.found.score[:, run.mutated.place] = head.scores(mutants)
     original = {n: a[:1] for n, a in run.acts.items()}
     against = [
         {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None

@@ -85,6 +85,8 @@ class EventProgram:
         columns: Array,
         targets: Array | None = None,
         threads: int = 1,
+        place: Array | None = None,
+        places: int | None = None,
     ) -> Rows:
         """Interaction rows of one sequence.
 
@@ -98,6 +100,10 @@ class EventProgram:
         targets : ndarray (M, W) or (W,) int, optional
             Positions to read, -1 for none; all L if not given.
         threads : int
+        place : ndarray (M,) int, optional
+            Row of each mutant in the results, which then have ``places`` rows; the others hold no
+            change and the original's prediction.
+        places : int, optional
         """
         x = np.ascontiguousarray(x, np.float32)
         against = (
@@ -109,6 +115,7 @@ class EventProgram:
             np.ascontiguousarray(start, np.int64),
             np.ascontiguousarray(width, np.int64),
             np.ascontiguousarray(columns, np.float32),
+            np.arange(len(start)) if place is None else np.ascontiguousarray(place, np.int64),
         )
         wanted = (
             np.zeros((0, 0), np.int32)
@@ -117,7 +124,8 @@ class EventProgram:
         )
         memory = self.take_memory(len(against), threads)
         with ThreadPoolExecutor(threads) as pool:
-            rows = Run(self, memory, x, against, mutated, wanted, pool, threads).rows()
+            run = Run(self, memory, x, against, mutated, wanted, pool, threads)
+            rows = run.rows(len(start) if places is None else places)
         self.idle.append((len(against), threads, memory))
         return rows
 

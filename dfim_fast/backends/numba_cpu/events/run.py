@@ -67,8 +67,8 @@ class Run:
         else:
             list(self.pool.map(part, range(self.threads)))
 
-    def rows(self) -> Rows:
-        """All of it."""
+    def rows(self, places: int) -> Rows:
+        """All of it, results with so many rows."""
         memory, program = self.memory, self.program
         inputs = [self.x, *self.references]
 
@@ -83,7 +83,7 @@ class Run:
         self.spread_out(one, list(range(len(inputs))))
         self.acts = self.head.forward(program.cut_values(memory.acts))
         scores = self.head.scores(self.acts)
-        self.prepare(scores)
+        self.prepare(scores, places)
         if len(self.references):
             self.spread_out(self.quotients, list(range(self.count)))
         if self.head.linear:
@@ -92,10 +92,10 @@ class Run:
             hidden_rows(self)
         return self.result(scores)
 
-    def prepare(self, scores: Array) -> None:
+    def prepare(self, scores: Array, many: int) -> None:
         """Case and empty results."""
         memory, program = self.memory, self.program
-        length, many = len(self.x), len(self.mutated.start)
+        length = len(self.x)
         width = self.targets.shape[1] if len(self.targets) else length
         group = np.arange(self.count) % GROUPS
         # gradients have one pass and no reference; what stands for it is not read

@@ -78,11 +78,12 @@ class Case(NamedTuple):
 
 
 class Mutated(NamedTuple):
-    """Spans of the sequence and what stands there instead."""
+    """Spans of the sequence, what stands there instead, and each mutant's row in the results."""
 
     start: np.ndarray
     width: np.ndarray
     columns: np.ndarray
+    place: np.ndarray
 
 
 class Upstream(NamedTuple):
@@ -229,8 +230,9 @@ def self_effect(
         effect += was - now
         balance += now - was
         size += abs(now) - abs(was)
-    found.self_effect[k, m] = effect
-    found.balance[k, m], found.size[k, m] = balance, size
+    place = mutated.place[m]
+    found.self_effect[k, place] = effect
+    found.balance[k, place], found.size[k, place] = balance, size
 
 
 @kernel
@@ -307,6 +309,7 @@ def finish(
     """
     groups, length = case.original.shape[1], case.original.shape[2]
     self_effect(case, mutated, m, k, fis, gap, own, widest, found)
+    place = mutated.place[m]
     band, band_count = get(work, f.BAND), get(work, f.BAND_COUNT)
     if dense:
         put(band_count, 0, 0)
@@ -318,9 +321,9 @@ def finish(
     if case.balanced:
         original = case.mean.ctypes.data + k * case.mean.shape[1] * 4
         for q in range(get(band_count, 0)):
-            add_up(original, mean, span(band, 0, 2 * q), span(band, 0, 2 * q + 1), k, m, found)
+            add_up(original, mean, span(band, 0, 2 * q), span(band, 0, 2 * q + 1), k, place, found)
     if len(targets) == 0:
-        row = (k * found.fis.shape[1] + m) * length * 4
+        row = (k * found.fis.shape[1] + place) * length * 4
         for q in range(get(band_count, 0)):
             low, high = span(band, 0, 2 * q), min(span(band, 0, 2 * q + 1), length - 1)
             copy(mean, found.fis.ctypes.data + row, low, high)
@@ -331,9 +334,9 @@ def finish(
         for w in range(targets.shape[1]):
             p = targets[row, w]
             if p >= 0:
-                found.fis[k, m, w] = load_scalar(mean + p * 4)
+                found.fis[k, place, w] = load_scalar(mean + p * 4)
                 if groups > 1:
-                    found.spread[k, m, w] = load_scalar(spread + p * 4)
+                    found.spread[k, place, w] = load_scalar(spread + p * 4)
     for q in range(get(band_count, 0)):
         low, high = span(band, 0, 2 * q), span(band, 0, 2 * q + 1)
         wipe(mean, low, high)
@@ -382,7 +385,7 @@ def walk(
         for k in range(part.task, part.last_task):
             layer = k if dense else 0
             if len(tops):
-                found.score[k, m] += linear_score(net, work, tops[k])
+                found.score[k, mutated.place[m]] += linear_score(net, work, tops[k])
             changes = fis.ctypes.data + (layer * groups * rows + row) * length * 4
             mine = own.ctypes.data + (layer * rows + row) * groups * widest * 4
             put(get(work, f.BAND_COUNT), 0, 0)
