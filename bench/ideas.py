@@ -124,9 +124,9 @@ def page(results: dict[str, Any]) -> str:
         "",
         "Seconds for one sequence and all its mutants, two threads, each line with one more idea "
         "switched on (`python bench/ideas.py`; median of "
-        f"{ROUNDS}; {results['hardware']['processor']}). All lines run on the same matrix products, so "
-        "that *whole passes* is already well above what a framework does; README compares with "
-        "those.",
+        f"{ROUNDS}; {results['hardware']['processor']}). All lines run on the same matrix "
+        "products, so that *whole passes* is already well above what a framework does; README "
+        "compares with those.",
         "",
         "| case | " + " | ".join(NAMES) + " | all against none |",
         "|---|" + "---:|" * (len(NAMES) + 1),

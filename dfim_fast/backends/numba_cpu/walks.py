@@ -13,6 +13,15 @@ from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
 
 
+COPIES = 4  # of a reference's activations: values, multipliers, quotients, padding
+
+
+def activation_bytes(plan: Plan) -> int:
+    """Bytes of one sequence's activations."""
+    nodes = {i for t in plan.tasks for i in plan.graph.ancestors(plan.graph.tasks[t].node)}
+    return 4 * sum(int(np.prod(plan.graph.nodes[i].shape)) for i in nodes)
+
+
 class EventEngine:
     """Maps of one plan by event walks.
 
@@ -35,12 +44,16 @@ class EventEngine:
         """Why the walk cannot carry out a plan, or None."""
         if plan.strategy != "events":
             return plan.reason
+        needed = COPIES * plan.n_references * activation_bytes(plan)
+        if needed > max(plan.memory_limit - plan.workspace, 0):
+            return f"its references would take {needed / 1e6:.0f} MB"
         return unsupported(plan.graph, list(plan.tasks))
 
     def map(self, rows: np.ndarray, own: np.ndarray | None, mutants: Mutants) -> SequenceMap:
         """The map of one sequence (L, 4) with its references (R, 4, L)."""
         plan = self.plan
         source, base = mutants.slot.T
+        shape = (len(plan.tasks), len(plan.sources), 4)
         found = self.program.run(
             rows,
             None if own is None else np.ascontiguousarray(own.swapaxes(1, 2)),
@@ -49,23 +62,17 @@ class EventEngine:
             mutants.columns,
             None if self.complete else plan.targets[source],
             plan.threads,
+            place=4 * source + base,
+            places=4 * len(plan.sources),
         )
-        tasks, sources, width = len(plan.tasks), len(plan.sources), plan.targets.shape[1]
-        result = SequenceMap(
-            fis=np.zeros((tasks, sources, 4, width), np.float32),
-            standard_error=None,
-            self_effect=np.zeros((tasks, sources, 4), np.float32),
-            mutant_predictions=np.empty((tasks, sources, 4), np.float32),
+        spread = found.standard_error
+        return SequenceMap(
+            fis=found.fis.reshape(*shape, -1),
+            standard_error=None if spread is None else spread.reshape(*shape, -1),
+            self_effect=found.self_effect.reshape(shape),
+            mutant_predictions=found.mutant_predictions.reshape(shape),
             attributions=found.attributions,
             predictions=found.predictions,
             reference_predictions=found.reference_predictions,
             delta_error=found.delta_error if plan.additive else None,
         )
-        result.fis[:, source, base] = found.fis
-        result.self_effect[:, source, base] = found.self_effect
-        result.mutant_predictions[:] = found.predictions[:, None, None]
-        result.mutant_predictions[:, source, base] = found.mutant_predictions
-        if found.standard_error is not None:
-            result.standard_error = np.zeros_like(result.fis)
-            result.standard_error[:, source, base] = found.standard_error
-        return result

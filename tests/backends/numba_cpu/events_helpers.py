@@ -103,7 +103,7 @@ def random_graph(rng: np.random.Generator) -> Graph:
     for _ in range(int(rng.integers(0, 4))):
         i = random_layer(m, i)
     kind = rng.integers(5)
-    length, channels = m.nodes[i].shape
+    length, _ = m.nodes[i].shape
     if kind == 0 and length > 1:
         i = m.add(AveragePool(Window(length, length, 1, 0, 1), np.full((1, 1), 1 / length)), i)
     elif kind == 1 and length > 1:

@@ -185,6 +185,7 @@ class ConeEngine:
                     Case((first + len(cases)) % max(self.plan.groups, 1), reference, shared)
                 )
                 held += sum(s.bytes for s in shared if s)
+                held += sum(a.nbytes for a in (reference or {}).values())
             last = first + len(cases) == count
 
             def near(k: int, cases: list[Case] = cases, last: bool = last) -> None:
