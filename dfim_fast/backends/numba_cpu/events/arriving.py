@@ -14,6 +14,7 @@ from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node
 from dfim_fast.backends.numba_cpu.events.simd import (
+    add,
     first_bit,
     flag,
     fma,
@@ -33,11 +34,11 @@ ROWS_OF_U, DOT, LANE = 0, 1, 2
 @kernel
 def arriving_at(net: int, work: int, n: int, i: int, c: int) -> float:
     """One value of u."""
-    t = node(net, n)
+    row = node(net, n)
     values = get(work, f.U_VALUES)
     if get(work, f.U_KIND) == ROWS_OF_U:
-        return load_scalar(values + (get(t, col.BASE) + i * get(t, col.PITCH) + c) * 4)
-    entry = get(t, col.ENTRY) + i * get(t, col.CHANNELS) + c
+        return load_scalar(values + (get(row, col.BASE) + i * get(row, col.PITCH) + c) * 4)
+    entry = get(row, col.ENTRY) + i * get(row, col.CHANNELS) + c
     if flag(get(work, f.U_KNOWN), entry) == 0:
         return np.float32(0)
     lanes = get(work, f.U_LANES)
@@ -45,10 +46,16 @@ def arriving_at(net: int, work: int, n: int, i: int, c: int) -> float:
     if get(work, f.U_KIND) == LANE:
         return load_scalar(at + get(work, f.U_LANE) * 4)
     coefficient = get(work, f.U_COEFFICIENT)
-    s = splat(np.float32(0))
-    for v in range(lanes >> 4):
-        s = fma(load(at + v * 64), load(coefficient + v * 64), s)
-    return total(s)
+    # two sums, so that one multiply-add need not wait for the last
+    s, t = splat(np.float32(0)), splat(np.float32(0))
+    v = 0
+    while v + 32 <= lanes:
+        s = fma(load(at + v * 4), load(coefficient + v * 4), s)
+        t = fma(load(at + v * 4 + 64), load(coefficient + v * 4 + 64), t)
+        v += 32
+    if v < lanes:
+        s = fma(load(at + v * 4), load(coefficient + v * 4), s)
+    return total(add(s, t))
 
 
 @kernel

@@ -264,24 +264,27 @@ def max_pool_share(net: int, work: int, n: int) -> None:
                 dv = np.float32(0)
                 if moved:
                     dv = load_scalar(get(work, f.DIFFERENCE) + o + c * 4)
-                    if dv == 0 and not changed:
-                        continue
                 w = np.int64(load_scalar(winners + k + c * 4))
                 r = np.int64(load_scalar(reference_winners + k + c * 4))
                 y0 = load_scalar(reference + o + c * 4)
                 r_at_w = load_scalar(reference + (get(below, col.BASE) + w * pitch + c) * 4)
                 x_at_r = load_scalar(acts + (get(below, col.BASE) + r * pitch + c) * 4)
-                to_x, to_r = shares(load_scalar(acts + o + c * 4), y0, r_at_w, x_at_r, epsilon)
-                if not changed:
+                y = load_scalar(acts + o + c * 4)
+                z, new_y, new_at_r = w, y, x_at_r
+                if changed:
+                    z = np.int64(load_scalar(get(work, f.WINNER) + k + c * 4))
+                    new_y = load_scalar(get(work, f.NEW) + o + c * 4)
+                    new_at_r = load_scalar(row_of(net, work, s, r) + c * 4)
+                same = z == w and new_y == y and new_at_r == x_at_r
+                if same and dv == 0:
+                    continue
+                to_x, to_r = shares(y, y0, r_at_w, x_at_r, epsilon)
+                if same:
                     add_to(net, work, s, w, c, to_x * dv)
                     add_to(net, work, s, r, c, to_r * dv)
                     continue
-                z = np.int64(load_scalar(get(work, f.WINNER) + k + c * 4))
                 r_at_z = load_scalar(reference + (get(below, col.BASE) + z * pitch + c) * 4)
-                new_at_r = load_scalar(row_of(net, work, s, r) + c * 4)
-                to_z, to_s = shares(
-                    load_scalar(get(work, f.NEW) + o + c * 4), y0, r_at_z, new_at_r, epsilon
-                )
+                to_z, to_s = shares(new_y, y0, r_at_z, new_at_r, epsilon)
                 arrives = np.float32(0)
                 if z != w or to_z != to_x or to_s != to_r:
                     arrives = arriving_at(net, work, n, i, c)

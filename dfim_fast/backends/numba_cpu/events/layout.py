@@ -126,7 +126,7 @@ class Builder:
         for n in self.trunk:
             for j in graph.nodes[n].inputs:
                 self.readers[j].append(n)
-        base = flags = entry = winner = top = 0
+        base = flags = winner = top = 0
         self.index.append(0)  # an empty list of head layers
         for i, n in enumerate(self.trunk):
             node, row = graph.nodes[n], self.table[i]
@@ -142,7 +142,7 @@ class Builder:
             ):
                 pitch = 4
             row[[col.ROWS, col.CHANNELS, col.PITCH]] = rows, channels, pitch
-            row[[col.BASE, col.FLAGS, col.ENTRY]] = base, flags, entry
+            row[[col.BASE, col.FLAGS]] = base, flags
             row[col.FUSED] = -1
             row[col.TOP] = -1
             if n in self.cut:
@@ -150,14 +150,18 @@ class Builder:
                 top += rows * pitch
             base += -(-(rows * pitch + SLACK) // 16) * 16
             flags += rows
-            entry += rows * channels
             if isinstance(node.op, MaxPool):
                 row[col.WINNER] = winner
                 winner += rows * pitch
         self.winners, self.tops = winner, top
-        self.floats, self.rows, self.entries = base, flags, entry
+        self.floats, self.rows = base, flags
         for i, n in enumerate(self.trunk):
             self.fill(i, graph.nodes[n])
+        # what arrives at a convolution under an activation is never stored (see basis.py)
+        stored = np.where(self.table[:, col.FUSED] < 0, 1, 0)
+        sizes = self.table[:, col.ROWS] * self.table[:, col.CHANNELS] * stored
+        self.table[:, col.ENTRY] = np.cumsum(sizes) - sizes
+        self.entries = int(sizes.sum())
 
     def put(self, array: np.ndarray) -> int:
         """Append floats to the weight blob at a cache line; returns their offset."""

@@ -217,33 +217,28 @@ def gather(
     Tap j reads input row ``first + j * step``; row r's entries begin at record ``r - low``.
     """
     vectors = pitch >> 4
-    v = 0
-    while v < vectors:
-        wide = vectors - v >= 4
-        a = load(bias + v * 64)
-        b, c, d = a, a, a
-        if wide:
-            b, c, d = load(bias + v * 64 + 64), load(bias + v * 64 + 128), load(bias + v * 64 + 192)
-        for j in range(taps):
+    for v in range(0, vectors, 4):
+        # four at a time; those beyond the row read the next weights, and are not stored
+        o, left = v * 64, vectors - v
+        a, b = load(bias + o), load(bias + o + 64)
+        c, d = load(bias + o + 128), load(bias + o + 192)
+        for j in range(max(0, -((first - low) // step)), taps):
             r = first + j * step
-            if r < low or r > high:
-                continue
-            for e in range(get(records, (r - low) * RECORD), get(records, (r - low + 1) * RECORD)):
+            if r > high:
+                break
+            record = records + (r - low) * (RECORD * 8)
+            for e in range(get(record, 0), get(record, RECORD)):
                 x = splat(load_scalar(value + e * 4))
-                w = weight + ((j * channels + get(channel, e)) * pitch + v * 16) * 4
-                a = fma(x, load(w), a)
-                if wide:
-                    b, c, d = (
-                        fma(x, load(w + 64), b),
-                        fma(x, load(w + 128), c),
-                        fma(x, load(w + 192), d),
-                    )
-        store(target + v * 64, a)
-        if wide:
-            store(target + v * 64 + 64, b)
-            store(target + v * 64 + 128, c)
-            store(target + v * 64 + 192, d)
-        v += 4 if wide else 1
+                w = weight + (j * channels + get(channel, e)) * pitch * 4 + o
+                a, b = fma(x, load(w), a), fma(x, load(w + 64), b)
+                c, d = fma(x, load(w + 128), c), fma(x, load(w + 192), d)
+        store(target + o, a)
+        if left > 1:
+            store(target + o + 64, b)
+        if left > 2:
+            store(target + o + 128, c)
+        if left > 3:
+            store(target + o + 192, d)
 
 
 @kernel
