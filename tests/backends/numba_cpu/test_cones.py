@@ -5,6 +5,7 @@ import pytest
 from backends.running import engines, inputs, plan_for, run
 
 from dfim_fast.backends.numba_cpu.cones import engine
+from dfim_fast.backends.numba_cpu.walks import EventEngine
 
 NAMES = ["basset_legacy.onnx", "gelu_tanh_legacy.onnx", "siamese_legacy.onnx"]
 
@@ -66,3 +67,10 @@ def test_a_narrow_window_computes_narrow_rows():
     narrow = engines(plan_for("dilated_residual_legacy.onnx", window=2))["cones"]
     whole = engines(plan_for("dilated_residual_legacy.onnx"))["cones"]
     assert narrow.cones.width(0)[1] <= 5 < whole.cones.width(0)[1]
+
+
+def test_more_references_than_memory_holds_go_by_cones():
+    name = "basset_legacy.onnx"
+    assert EventEngine.unsupported(plan_for(name, n_references=500)) is None
+    tight = plan_for(name, n_references=500, memory_limit=10_000_000)
+    assert "references would take" in EventEngine.unsupported(tight)
