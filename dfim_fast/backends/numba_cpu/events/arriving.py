@@ -17,6 +17,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     first_bit,
     flag,
+    flags_set,
     fma,
     get,
     load,
@@ -64,6 +65,8 @@ def arriving_row(net: int, work: int, n: int, i: int, v: int, bits: int) -> int:
     t = node(net, n)
     if get(work, f.U_KIND) == ROWS_OF_U:
         return get(work, f.U_VALUES) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4 + v * 64
+    entry = get(t, col.ENTRY) + i * get(t, col.CHANNELS) + v * 16
+    bits &= flags_set(get(work, f.U_KNOWN) + entry)
     scratch = get(work, f.SCRATCH)
     store(scratch, splat(np.float32(0)))
     while bits != 0:

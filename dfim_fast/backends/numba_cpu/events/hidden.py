@@ -17,7 +17,7 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.arriving import DOT, LANE
 from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_importance
 from dfim_fast.backends.numba_cpu.events.head import Acts
-from dfim_fast.backends.numba_cpu.events.layout import aligned
+from dfim_fast.backends.numba_cpu.events.layout import SLACK, aligned
 from dfim_fast.backends.numba_cpu.events.walk import Part, Upstream, walk, walk_forward
 from dfim_fast.ops.base import Array
 
@@ -41,7 +41,7 @@ class Lanes:
         self.run, self.lanes = run, padded(size)
         self.entries = run.program.builder.entries
         self.values = run.memory.large(self.entries * self.lanes)
-        self.known = np.zeros(self.entries, np.uint8)
+        self.known = np.zeros(self.entries + SLACK, np.uint8)
         self.importance = np.zeros((len(run.x), self.lanes), np.float32)
 
     def descend(self, tops: Acts, r: int, thread: int | None = None) -> None:

@@ -250,3 +250,15 @@ def set_flag(_: Any, address: Any, i: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def flags_set(_: Any, address: Any) -> Any:
+    """Bits of the 16 bytes from an address on that are not zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(8), LANES)
+        value = builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=1)
+        return _bits(builder, builder.icmp_unsigned("!=", value, ir.Constant(kind, [0] * LANES)))
+
+    return types.int64(types.int64), generate
