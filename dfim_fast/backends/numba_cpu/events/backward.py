@@ -65,7 +65,7 @@ def convolution_back(net: int, work: int, n: int) -> None:
     spans, difference, moved = get(work, f.BACK_SPANS), get(work, f.DIFFERENCE), get(work, f.MOVED)
     stride, pad, kernel_size = get(t, col.STRIDE), get(t, col.PAD), get(t, col.KERNEL)
     weight = get(net, f.WEIGHT) + get(t, col.BACKWARD) * 4
-    rows = count = 0
+    rows = count = np.int64(0)
     for q in range(get(get(work, f.BACK_COUNTS), n)):
         a, b = span(spans, n, 2 * q), span(spans, n, 2 * q + 1)
         low, high = rows_read(
@@ -93,7 +93,7 @@ def convolution_back(net: int, work: int, n: int) -> None:
         get(below, col.PITCH),
         moved,
         get(below, col.FLAGS),
-        0,
+        np.int64(0),
         get(below, col.ROWS) - 1,
         get(t, col.DILATION),
         get(t, col.BACKWARD_STRETCH),

@@ -181,7 +181,7 @@ def convolution_lanes(net: int, work: int, n: int, first: int, vectors: int) -> 
     pitch, block = get(below, col.PITCH), get(t, col.BACKWARD_BLOCK) * 4
     for i in range(get(t, col.ROWS)):
         start = get(source, col.ENTRY) + i * channels
-        count = 0
+        count = np.int64(0)
         q = gates(net, work, fused, i) if fused >= 0 else np.int64(0)
         for c in range(channels):
             if flag(known, start + c):

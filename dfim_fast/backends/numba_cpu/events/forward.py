@@ -122,7 +122,7 @@ def convolution(net: int, work: int, n: int) -> None:
     below = node(net, s)
     pitch, channels = get(t, col.PITCH), get(below, col.CHANNELS)
     spans = get(work, f.SPANS)
-    rows = count = 0
+    rows = count = np.int64(0)
     for q in range(get(get(work, f.COUNTS), s)):
         for i in range(span(spans, s, 2 * q), span(spans, s, 2 * q + 1) + 1):
             if flag(changed, get(below, col.FLAGS) + i):
@@ -142,7 +142,7 @@ def convolution(net: int, work: int, n: int) -> None:
         pitch,
         changed,
         get(t, col.FLAGS),
-        0,
+        np.int64(0),
         get(t, col.ROWS) - 1,
         get(t, col.FORWARD_STEP),
         get(t, col.FORWARD_STRETCH),
@@ -180,7 +180,7 @@ def convolution_afresh(net: int, work: int, n: int) -> None:
             get(t, col.PAD),
             get(below, col.ROWS),
         )
-        count = 0
+        count = np.int64(0)
         for i in range(start, stop + 1):
             put(records, (i - start) * RECORD, count)
             count = entries(
@@ -220,7 +220,7 @@ def convolution_whole(net: int, work: int, n: int) -> None:
     for i in range(get(t, col.ROWS)):
         for v in range(pitch >> 4):
             store(target + i * pitch * 4 + v * 64, load(bias + v * 64))
-    rows = count = 0
+    rows = count = np.int64(0)
     for i in range(get(below, col.ROWS)):
         before = count
         count = entries(
@@ -241,7 +241,7 @@ def convolution_whole(net: int, work: int, n: int) -> None:
         pitch,
         get(work, f.CHANGED),
         get(t, col.FLAGS),
-        0,
+        np.int64(0),
         get(t, col.ROWS) - 1,
         get(t, col.FORWARD_STEP),
         get(t, col.FORWARD_STRETCH),
@@ -429,7 +429,7 @@ def join_rows(net: int, work: int, n: int) -> None:
                 span(get(work, f.SPANS), s, 2 * q + 1) + at,
             )
             add_span(get(work, f.SPANS), get(work, f.COUNTS), n, low, high)
-            copy_rows(net, work, n, s, -at, 1, low, high)
+            copy_rows(net, work, n, s, -at, np.int64(1), low, high)
 
 
 @kernel
@@ -495,7 +495,7 @@ def head_inputs(net: int, work: int, n: int, inputs: int) -> None:
                         channels,
                         get(work, f.CHANNEL),
                         get(work, f.VALUE),
-                        0,
+                        np.int64(0),
                     )
                     pour(
                         target,
@@ -503,7 +503,7 @@ def head_inputs(net: int, work: int, n: int, inputs: int) -> None:
                         width * 4,
                         get(work, f.CHANNEL),
                         get(work, f.VALUE),
-                        0,
+                        np.int64(0),
                         count,
                         width >> 4,
                     )

@@ -144,8 +144,9 @@ def scatter(
     if rows == 0:
         return
     records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
-    note_row(work, rows, count, 0, 0, 0)
-    longest = done = last = 0
+    none = np.int64(0)
+    note_row(work, rows, count, none, none, none)
+    longest = done = last = np.int64(0)
     for i in range(rows):
         first, taps = get(records, i * RECORD + 1), get(records, i * RECORD + 2)
         longest = max(longest, taps)

@@ -198,7 +198,7 @@ def near_part(
         for b in range(4):
             e = own_reading(case, mutated, m, j, b, p, r)
             if e != 0:
-                value = arriving_at(net, work, 0, p, b)
+                value = arriving_at(net, work, np.int64(0), p, b)
                 if flag(moved, p):
                     value += load_scalar(difference + (p * pitch + b) * 4)
                 c += value * e
