@@ -16,7 +16,7 @@ from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.arriving import arriving_at, arriving_row
 from dfim_fast.backends.numba_cpu.events.forward import row_of
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, shares, slope_at
-from dfim_fast.backends.numba_cpu.events.scatter import clear, entries, note_row, scatter
+from dfim_fast.backends.numba_cpu.events.scatter import clear, entries, note_row, open_rows, scatter
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
@@ -57,8 +57,8 @@ def add_to(net: int, work: int, n: int, i: int, c: int, value: float) -> None:
 
 
 @kernel
-def convolution_back(net: int, work: int, n: int) -> None:
-    """Non-zero entries times the transposed weights."""
+def convolution_back_entries(net: int, work: int, n: int) -> None:
+    """Record the non-zero entries, and make room for where they go."""
     t = node(net, n)
     s = get(t, col.SOURCE)
     below = node(net, s)
@@ -85,7 +85,7 @@ def convolution_back(net: int, work: int, n: int) -> None:
                 if count > start:
                     note_row(work, rows, start, i * stride - pad, kernel_size, weight)
                     rows += 1
-    scatter(
+    open_rows(
         work,
         rows,
         count,
@@ -93,6 +93,23 @@ def convolution_back(net: int, work: int, n: int) -> None:
         get(below, col.PITCH),
         moved,
         get(below, col.FLAGS),
+        np.int64(0),
+        get(below, col.ROWS) - 1,
+        get(t, col.DILATION),
+    )
+
+
+@kernel
+def convolution_back(net: int, works: int, group: int, n: int) -> None:
+    """Non-zero entries times the transposed weights."""
+    t = node(net, n)
+    below = node(net, get(t, col.SOURCE))
+    for g in range(group):
+        convolution_back_entries(net, get(works, g), n)
+    scatter(
+        works,
+        group,
+        get(below, col.PITCH),
         np.int64(0),
         get(below, col.ROWS) - 1,
         get(t, col.DILATION),
@@ -395,24 +412,23 @@ def rearranged_back(net: int, work: int, n: int) -> None:
 
 
 @kernel
-def backward(net: int, work: int) -> None:
-    """All nodes, from the top of the trunk down to the sequence."""
-    rule = get(work, f.RULE)
+def backward(net: int, works: int, group: int) -> None:
+    """All nodes of a group of mutants, from the top of the trunk down to the sequence."""
     for n in range(get(net, f.NODES) - 1, 0, -1):
         op = get(node(net, n), col.OP)
-        if op == col.ACTIVATION or op == col.MAX_POOL:
-            gather_spans(net, work, n)
-            if get(get(work, f.BOTH_COUNT), 0) == 0:
-                continue
-            if op == col.ACTIVATION:
-                activation_back(net, work, n)
-            elif rule == col.SHAP:
-                max_pool_share(net, work, n)
-            else:
-                max_pool_back(net, work, n)
-        elif get(get(work, f.BACK_COUNTS), n) != 0:
-            if op == col.CONV:
-                convolution_back(net, work, n)
+        if op == col.CONV:
+            convolution_back(net, works, group, n)
+            continue
+        for g in range(group):
+            work = get(works, g)
+            if op == col.ACTIVATION or op == col.MAX_POOL:
+                gather_spans(net, work, n)
+                if op == col.ACTIVATION:
+                    activation_back(net, work, n)
+                elif get(work, f.RULE) == col.SHAP:
+                    max_pool_share(net, work, n)
+                else:
+                    max_pool_back(net, work, n)
             elif op == col.AVERAGE_POOL:
                 average_pool_back(net, work, n)
             else:

@@ -39,7 +39,11 @@ U_COEFFICIENT = 27
 U_LANE = 28
 RECORDS = 31  # rows with entries, see scatter.py
 QUOTIENTS = 32  # blob: the original's multipliers against the reference, at activations
-SIZE = 33
+NOTED = 33  # number of records
+LONGEST = 34  # most taps of a record
+TARGET = 35  # address of the row 0 that entries are added to
+SELF = 36  # address of this header: a group of one
+SIZE = 37
 
 # header of the network
 TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4

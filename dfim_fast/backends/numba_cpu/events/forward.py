@@ -17,6 +17,7 @@ from dfim_fast.backends.numba_cpu.events.scatter import (
     entries,
     gather,
     note_row,
+    open_rows,
     pour,
     scatter,
 )
@@ -114,13 +115,12 @@ def note_input(net: int, work: int, t: int, rows: int, start: int, i: int) -> No
 
 
 @kernel
-def convolution(net: int, work: int, n: int) -> None:
-    """z' = z + sum over changed entries of their difference times their weights."""
+def convolution_entries(net: int, work: int, n: int) -> None:
+    """Record what changed below, and make room for what it changes."""
     acts, new, changed = get(work, f.ACTS), get(work, f.NEW), get(work, f.CHANGED)
     t = node(net, n)
     s = get(t, col.SOURCE)
     below = node(net, s)
-    pitch, channels = get(t, col.PITCH), get(below, col.CHANNELS)
     spans = get(work, f.SPANS)
     rows = count = np.int64(0)
     for q in range(get(get(work, f.COUNTS), s)):
@@ -129,31 +129,55 @@ def convolution(net: int, work: int, n: int) -> None:
                 o = (get(below, col.BASE) + i * get(below, col.PITCH)) * 4
                 start = count
                 count = changes(
-                    new + o, acts + o, channels, get(work, f.CHANNEL), get(work, f.VALUE), start
+                    new + o,
+                    acts + o,
+                    get(below, col.CHANNELS),
+                    get(work, f.CHANNEL),
+                    get(work, f.VALUE),
+                    start,
                 )
                 if count > start:
                     note_input(net, work, t, rows, start, i)
                     rows += 1
-    scatter(
+    open_rows(
         work,
         rows,
         count,
         new + get(t, col.BASE) * 4,
-        pitch,
+        get(t, col.PITCH),
         changed,
         get(t, col.FLAGS),
         np.int64(0),
         get(t, col.ROWS) - 1,
         get(t, col.FORWARD_STEP),
+    )
+
+
+@kernel
+def convolution(net: int, works: int, group: int, n: int) -> None:
+    """z' = z + sum over changed entries of their difference times their weights."""
+    t = node(net, n)
+    pitch = get(t, col.PITCH)
+    for g in range(group):
+        convolution_entries(net, get(works, g), n)
+    scatter(
+        works,
+        group,
+        pitch,
+        np.int64(0),
+        get(t, col.ROWS) - 1,
+        get(t, col.FORWARD_STEP),
         get(t, col.FORWARD_STRETCH),
     )
-    for q in range(get(get(work, f.COUNTS), n)):
-        for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
-            if flag(changed, get(t, col.FLAGS) + i):
-                o = (get(t, col.BASE) + i * pitch) * 4
-                for v in range(pitch >> 4):
-                    a = o + v * 64
-                    store(new + a, add(load(acts + a), load(new + a)))
+    for g in range(group):
+        work = get(works, g)
+        acts, new, spans = get(work, f.ACTS), get(work, f.NEW), get(work, f.SPANS)
+        for q in range(get(get(work, f.COUNTS), n)):
+            for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
+                if flag(get(work, f.CHANGED), get(t, col.FLAGS) + i):
+                    o = (get(t, col.BASE) + i * pitch) * 4
+                    for a in range(o, o + pitch * 4, 64):
+                        store(new + a, add(load(acts + a), load(new + a)))
 
 
 @kernel
@@ -233,7 +257,7 @@ def convolution_whole(net: int, work: int, n: int) -> None:
         if count > before:
             note_input(net, work, t, rows, before, i)
             rows += 1
-    scatter(
+    open_rows(
         work,
         rows,
         count,
@@ -241,6 +265,14 @@ def convolution_whole(net: int, work: int, n: int) -> None:
         pitch,
         get(work, f.CHANGED),
         get(t, col.FLAGS),
+        np.int64(0),
+        get(t, col.ROWS) - 1,
+        get(t, col.FORWARD_STEP),
+    )
+    scatter(
+        work + f.SELF * 8,
+        np.int64(1),
+        pitch,
         np.int64(0),
         get(t, col.ROWS) - 1,
         get(t, col.FORWARD_STEP),
@@ -450,25 +482,27 @@ def pick_rows(net: int, work: int, n: int) -> None:
 
 
 @kernel
-def forward(net: int, work: int) -> None:
-    """All nodes, given the changed rows of node 0."""
+def forward(net: int, works: int, group: int) -> None:
+    """All nodes of a group of mutants, given the changed rows of node 0."""
     for n in range(1, get(net, f.NODES)):
-        op = get(node(net, n), col.OP)
-        if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
-            window_spans(net, work, n)
-            if op != col.CONV:
-                pool(net, work, n)
-            elif get(node(net, n), col.AFRESH):
-                convolution_afresh(net, work, n)
+        op, afresh = get(node(net, n), col.OP), get(node(net, n), col.AFRESH)
+        for g in range(group):
+            work = get(works, g)
+            if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
+                window_spans(net, work, n)
+                if op != col.CONV:
+                    pool(net, work, n)
+                elif afresh:
+                    convolution_afresh(net, work, n)
+            elif op == col.CONCAT_ROWS:
+                join_rows(net, work, n)
+            elif op == col.TAKE_ROWS:
+                pick_rows(net, work, n)
             else:
-                convolution(net, work, n)
-        elif op == col.CONCAT_ROWS:
-            join_rows(net, work, n)
-        elif op == col.TAKE_ROWS:
-            pick_rows(net, work, n)
-        else:
-            same_spans(net, work, n)
-            row_by_row(net, work, n)
+                same_spans(net, work, n)
+                row_by_row(net, work, n)
+        if op == col.CONV and afresh == 0:
+            convolution(net, works, group, n)
 
 
 @kernel

@@ -87,7 +87,7 @@ def full_backward(net: int, top: int, work: int, floats: int) -> None:
                 store(
                     row + v * 64, load(top + (get(t, col.TOP) + i * get(t, col.PITCH) + v * 16) * 4)
                 )
-    backward(net, work)
+    backward(net, work + f.SELF * 8, np.int64(1))
     forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))
 
 

@@ -106,7 +106,8 @@ def hidden_rows(run: Run) -> None:
             first,
             min(first + piece, many),
             inputs,
-            run.memory.works[t].address,
+            run.memory.crews[t].address,
+            run.memory.group,
         )
 
     run.spread_out(go, list(range(0, many, piece)))
@@ -222,7 +223,8 @@ def finish(
             run.fis,
             run.own,
             run.found,
-            run.memory.works[t].address,
+            run.memory.crews[t].address,
+            run.memory.group,
         )
 
     run.spread_out(go, list(range(start, stop, piece)))

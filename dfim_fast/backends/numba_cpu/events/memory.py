@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
-from dfim_fast.backends.numba_cpu.events.work import Work
+from dfim_fast.backends.numba_cpu.events.work import Crew
 from dfim_fast.ops.base import Array
+
+GROUP = 3  # mutants that take their turn on each stretch of the weights
+LARGE = 64 << 20  # bytes of a blob, above which a thread walks one mutant at a time
 
 
 class Memory:
@@ -17,7 +20,10 @@ class Memory:
         self.winners = [aligned(builder.winners + SLACK) for _ in range(1 + references)]
         self.upstream: list[Array] = []
         self.spare: list[Array] = []
-        self.works = [Work(builder) for _ in range(threads)]
+        group = GROUP if builder.floats * 4 <= LARGE else 1
+        self.crews = [Crew(builder, group) for _ in range(threads)]
+        self.works = [crew.works[0] for crew in self.crews]
+        self.group = group
 
     def upstreams(self, count: int) -> list[Array]:
         """Blobs for what arrives at every node."""

@@ -102,7 +102,7 @@ class Run:
         own = slice(1, None) if len(self.references) else slice(0, 1)
         blobs, winners = memory.acts[own], memory.winners[own]
         quotients = memory.quotients or blobs
-        for work in memory.works:
+        for work in (w for crew in memory.crews for w in crew.works):
             work.header[f.ACTS] = memory.acts[0].ctypes.data
             work.header[f.WINNERS] = memory.winners[0].ctypes.data
             work.header[f.RULE] = program.kind
@@ -173,7 +173,7 @@ class Run:
         many = len(self.mutated.start)
         piece = max(1, min(64, -(-many // (4 * self.threads))))
 
-        row = -(-len(self.x) // 16) * 16
+        row, group = -(-len(self.x) // 16) * 16, memory.group
         self.settle()
 
         def go(first: int, t: int) -> None:
@@ -186,10 +186,11 @@ class Run:
                 upstream,
                 tops,
                 self.targets,
-                aligned(self.groups * row).reshape(1, self.groups, 1, row),
-                np.zeros((1, 1, self.groups, self.mutated.columns.shape[1]), np.float32),
+                aligned(self.groups * group * row).reshape(1, self.groups, group, row),
+                np.zeros((1, group, self.groups, self.mutated.columns.shape[1]), np.float32),
                 self.found,
-                memory.works[t].address,
+                memory.crews[t].address,
+                group,
             )
 
         self.spread_out(go, list(range(0, many, piece)))

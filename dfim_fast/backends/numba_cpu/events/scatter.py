@@ -123,7 +123,7 @@ def note_row(work: int, rows: int, start: int, first: int, taps: int, block: int
 
 
 @kernel
-def scatter(
+def open_rows(
     work: int,
     rows: int,
     count: int,
@@ -134,17 +134,13 @@ def scatter(
     low: int,
     high: int,
     step: int,
-    length: int,
 ) -> None:
-    """Add the recorded rows' entries to the target rows low..high; new rows are cleared first.
+    """Clear the rows in low..high that the recorded rows reach and that are not in use yet.
 
     ``count`` entries in ``rows`` records; ``target`` is the address of row 0, ``base`` its entry
-    in ``flags``; ``length``: floats of a stretch.
+    in ``flags``.
     """
-    if rows == 0:
-        return
-    records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
-    none = np.int64(0)
+    records, none = get(work, f.RECORDS), np.int64(0)
     note_row(work, rows, count, none, none, none)
     longest = done = last = np.int64(0)
     for i in range(rows):
@@ -160,41 +156,74 @@ def scatter(
                 clear(target + row * pitch * 4, pitch)
                 set_flag(flags, base + row, 1)
         done = max(done, first + taps)
+    put(work, f.NOTED, rows)
+    put(work, f.LONGEST, longest)
+    put(work, f.TARGET, target)
+
+
+@kernel
+def pour_stretch(work: int, pitch: int, low: int, high: int, start: int, length: int) -> None:
+    """All recorded rows' entries, as far as one stretch of the weights goes (step 1)."""
+    records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
+    target = get(work, f.TARGET)
+    for i in range(get(work, f.NOTED)):
+        record = records + i * (RECORD * 8)
+        first, taps = get(record, 1), get(record, 2)
+        a = max(start, (low - first) * pitch)
+        b = min(start + length, min(taps, high - first + 1) * pitch)
+        if a < b:
+            pour(
+                target + (first * pitch + a) * 4,
+                get(record, 3) + a * 4,
+                taps_stride(taps, pitch),
+                channel,
+                value,
+                get(record, 0),
+                get(record, RECORD),
+                (b - a + 15) >> 4,
+            )
+
+
+@kernel
+def pour_tap(work: int, pitch: int, low: int, high: int, step: int, tap: int) -> None:
+    """All recorded rows' entries times one tap of the weights."""
+    records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
+    for i in range(get(work, f.NOTED)):
+        record = records + i * (RECORD * 8)
+        taps, row = get(record, 2), get(record, 1) + tap * step
+        if tap < taps and low <= row <= high:
+            pour(
+                get(work, f.TARGET) + row * pitch * 4,
+                get(record, 3) + tap * pitch * 4,
+                taps_stride(taps, pitch),
+                channel,
+                value,
+                get(record, 0),
+                get(record, RECORD),
+                pitch >> 4,
+            )
+
+
+@kernel
+def scatter(
+    works: int, group: int, pitch: int, low: int, high: int, step: int, length: int
+) -> None:
+    """Add the recorded rows' entries to the target rows low..high.
+
+    ``works``: addresses of the headers of ``group`` mutants, which share a stretch of ``length``
+    floats of the weights before they go on to the next.
+    """
+    longest = np.int64(0)
+    for g in range(group):
+        longest = max(longest, get(get(works, g), f.LONGEST))
     if step == 1:
-        for stretch in range(0, longest * pitch, length):
-            for i in range(rows):
-                start, first = get(records, i * RECORD), get(records, i * RECORD + 1)
-                taps = get(records, i * RECORD + 2)
-                a = max(stretch, (low - first) * pitch)
-                b = min(stretch + length, min(taps, high - first + 1) * pitch)
-                if a < b:
-                    pour(
-                        target + (first * pitch + a) * 4,
-                        get(records, i * RECORD + 3) + a * 4,
-                        taps_stride(taps, pitch),
-                        channel,
-                        value,
-                        start,
-                        get(records, (i + 1) * RECORD),
-                        (b - a + 15) >> 4,
-                    )
-        return
-    for t in range(longest):
-        for i in range(rows):
-            start, first = get(records, i * RECORD), get(records, i * RECORD + 1)
-            taps = get(records, i * RECORD + 2)
-            row = first + t * step
-            if t < taps and low <= row <= high:
-                pour(
-                    target + row * pitch * 4,
-                    get(records, i * RECORD + 3) + t * pitch * 4,
-                    taps_stride(taps, pitch),
-                    channel,
-                    value,
-                    start,
-                    get(records, (i + 1) * RECORD),
-                    pitch >> 4,
-                )
+        for start in range(0, longest * pitch, length):
+            for g in range(group):
+                pour_stretch(get(works, g), pitch, low, high, start, length)
+    else:
+        for tap in range(longest):
+            for g in range(group):
+                pour_tap(get(works, g), pitch, low, high, step, tap)
 
 
 @kernel

@@ -358,7 +358,8 @@ def walk(
     fis: np.ndarray,
     own: np.ndarray,
     found: Found,
-    work: int,
+    works: int,
+    group: int,
 ) -> None:
     """Rows of some mutants.
 
@@ -368,60 +369,92 @@ def walk(
         Addresses of what arrives from a linear head; empty where the head is not.
     targets : ndarray (M or 1, W) int32
         Positions; shape (0, 0) for all of them.
-    fis : ndarray (K, G, M, L in whole vectors), or (1, G, 1, same)
+    fis : ndarray (K, G, M, L in whole vectors), or (1, G, group, same)
         What the changed head moves far and wide, to which the walk adds; or, for linear heads,
         scratch that is zero on entry and on return.
-    own : ndarray (K, M, G, widest), or (1, 1, G, widest)
+    own : ndarray (K, M, G, widest), or (1, group, G, widest)
         The source's own importance; likewise.
+    works, group : address of the addresses of the thread's headers, and their number
     """
     groups, rows, length = fis.shape[1:]
     dense, widest = len(tops) == 0, own.shape[3]
     gap = rows * length
-    put(work, f.U_KIND, upstream.kind)
-    for m in range(part.mutant, part.last_mutant):
-        mutate(net, mutated, m, work)
-        forward(net, work)
-        row = m if dense else 0
+    for first in range(part.mutant, part.last_mutant, group):
+        size = min(group, part.last_mutant - first)
+        for g in range(size):
+            mutate(net, mutated, first + g, get(works, g))
+            put(get(works, g), f.U_KIND, upstream.kind)
+        forward(net, works, size)
         for k in range(part.task, part.last_task):
             layer = k if dense else 0
             if len(tops):
-                found.score[k, mutated.place[m]] += linear_score(net, work, tops[k])
-            changes = fis.ctypes.data + (layer * groups * rows + row) * length * 4
-            mine = own.ctypes.data + (layer * rows + row) * groups * widest * 4
-            put(get(work, f.BAND_COUNT), 0, 0)
+                for g in range(size):
+                    change = linear_score(net, get(works, g), tops[k])
+                    found.score[k, mutated.place[first + g]] += change
             for r in range(part.reference, part.last_reference):
-                put(work, f.REFERENCE, case.references[r])
-                put(work, f.REFERENCE_WINNERS, case.reference_winners[r])
-                put(work, f.QUOTIENTS, case.quotients[r])
-                put(work, f.U_VALUES, upstream.values[k, r])
-                put(work, f.U_KNOWN, upstream.known[k, r])
-                put(work, f.U_LANES, upstream.lanes[k, r])
-                put(work, f.U_LANE, m - part.tile)
-                put(
-                    work,
-                    f.U_COEFFICIENT,
-                    upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4,
-                )
-                backward(net, work)
-                g = case.group[r]
-                near_part(
-                    net, case, mutated, m, r, changes + g * gap * 4, mine + g * widest * 4, work
-                )
-                forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))
+                for g in range(size):
+                    work, m = get(works, g), first + g
+                    put(work, f.REFERENCE, case.references[r])
+                    put(work, f.REFERENCE_WINNERS, case.reference_winners[r])
+                    put(work, f.QUOTIENTS, case.quotients[r])
+                    put(work, f.U_VALUES, upstream.values[k, r])
+                    put(work, f.U_KNOWN, upstream.known[k, r])
+                    put(work, f.U_LANES, upstream.lanes[k, r])
+                    put(work, f.U_LANE, m - part.tile)
+                    at = upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4
+                    put(work, f.U_COEFFICIENT, at)
+                backward(net, works, size)
+                for g in range(size):
+                    work, row = get(works, g), first + g if dense else g
+                    if r == part.reference:
+                        put(get(work, f.BAND_COUNT), 0, 0)
+                    part_of = case.group[r]
+                    at = fis.ctypes.data + ((layer * groups + part_of) * rows + row) * length * 4
+                    mine = own.ctypes.data + (
+                        ((layer * own.shape[1] + row) * groups + part_of) * widest * 4
+                    )
+                    near_part(net, case, mutated, first + g, r, at, mine, work)
+                    forget(
+                        net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS)
+                    )
             if part.close:
-                finish(case, mutated, m, k, changes, gap, mine, widest, dense, targets, found, work)
-        forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
+                for g in range(size):
+                    row = first + g if dense else g
+                    at = fis.ctypes.data + (layer * groups * rows + row) * length * 4
+                    mine = own.ctypes.data + (layer * own.shape[1] + row) * groups * widest * 4
+                    finish(
+                        case,
+                        mutated,
+                        first + g,
+                        k,
+                        at,
+                        gap,
+                        mine,
+                        widest,
+                        dense,
+                        targets,
+                        found,
+                        get(works, g),
+                    )
+        for g in range(size):
+            work = get(works, g)
+            forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
 
 
 @entry
 def walk_forward(
-    net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray, work: int
+    net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray, works: int, group: int
 ) -> None:
     """Add each mutant's changes to its row of the head's inputs, ``inputs`` (M, pitch)."""
-    for m in range(first, last):
-        mutate(net, mutated, m, work)
-        forward(net, work)
-        for n in range(get(net, f.NODES)):
-            if index(net, get(node(net, n), col.HEADS)):
-                head_inputs(net, work, n, inputs.ctypes.data + m * inputs.shape[1] * 4)
-        forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
+    for start in range(first, last, group):
+        size = min(group, last - start)
+        for g in range(size):
+            mutate(net, mutated, start + g, get(works, g))
+        forward(net, works, size)
+        for g in range(size):
+            work = get(works, g)
+            for n in range(get(net, f.NODES)):
+                if index(net, get(node(net, n), col.HEADS)):
+                    row = inputs.ctypes.data + (start + g) * inputs.shape[1] * 4
+                    head_inputs(net, work, n, row)
+            forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))

@@ -28,6 +28,7 @@ class Work:
         most = int((builder.table[:, ROWS] * builder.table[:, CHANNELS]).max()) + 16
         self.header = np.zeros(f.SIZE, np.int64)
         self.address = int(self.header.ctypes.data)
+        self.header[f.SELF] = self.address
         self.owned: list[np.ndarray] = []
         for field, array in (
             (f.NEW, aligned(builder.floats + SLACK)),
@@ -56,3 +57,20 @@ class Work:
     def set_epsilon(self, epsilon: float) -> None:
         """Enter a float."""
         self.header[f.EPSILON : f.EPSILON + 1].view(np.float32)[0] = epsilon
+
+
+class Crew:
+    """Works of one thread, one for each mutant of a group.
+
+    Attributes
+    ----------
+    works : list of Work
+    addresses : ndarray (group,) int64
+    address : int
+        Of ``addresses``.
+    """
+
+    def __init__(self, builder: Builder, group: int) -> None:
+        self.works = [Work(builder) for _ in range(group)]
+        self.addresses = np.array([w.address for w in self.works], np.int64)
+        self.address = int(self.addresses.ctypes.data)
