@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfim_fast.backends.select import make_backend
+from dfim_fast.backends.select import BACKENDS, PLANNED, make_backend
 from dfim_fast.errors import SettingsError
 from dfim_fast.graph.cone import receptive_field
 from dfim_fast.graph.graph import Graph
@@ -90,6 +90,8 @@ class Model:
             f"  sequence length {self.sequence_length}, {parameters:,} parameters, "
             f"receptive field {field} bp",
             f"  {len(names)} task{'s' * (len(names) != 1)}, scored at the {self.target}: {shown}",
+            f"  every layer runs on {' and '.join(BACKENDS)}; "
+            f"{', '.join(PLANNED)}: not part of this version",
         ]
         for i, node in enumerate(g.nodes):
             reads = ", ".join(str(j) for j in node.inputs)
@@ -136,8 +138,10 @@ def load_model(
         If ``target`` or ``flat_order`` is unknown.
     """
     choose("target", target, ("logit", "output"))
-    if sequence_length is not None and sequence_length < 1:
-        raise SettingsError(f"sequence_length={sequence_length} is not a positive number")
+    if sequence_length is not None:
+        whole = isinstance(sequence_length, int | np.integer)
+        if not whole or isinstance(sequence_length, bool) or sequence_length < 1:
+            raise SettingsError(f"sequence_length={sequence_length!r} is not a positive number")
     if flat_order is not None:
         choose("flat_order", flat_order, ("CL", "LC"))
     proto, label, digest = read_proto(source)
