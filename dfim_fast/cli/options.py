@@ -24,6 +24,8 @@ _UNITS = {
     "GI": 2**30,
     "TI": 2**40,
 }
+LARGEST_SIZE = 1e18  # of any unit
+LONGEST = 10**8  # bases; no model reads as many, and a list of more positions fills the memory
 _KINDS = ("dinucleotide", "gc", "zeros")
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file.")]
@@ -110,6 +112,11 @@ def positions(text: str | None, option: str) -> list[int] | None:
                 f"{option} {text}: {part.strip()!r} is no range of positions; write start-end, "
                 "from 0 and without the end, such as 80-120,150"
             )
+        if last > LONGEST:
+            raise SettingsError(
+                f"{option} {text}: {part.strip()!r} goes past {LONGEST:,}, further than any model "
+                "reads; write positions of the model's sequence, from 0"
+            )
         found += range(first, last)
     return found
 
@@ -125,17 +132,18 @@ def size(text: str | None, option: str) -> int | None:
     if text is None:
         return None
     match = re.fullmatch(r" *([0-9]+(?:\.[0-9]+)?) *([KMGT]I?)?B? *", text.upper())
-    if match is None or float(match[1]) == 0:
+    count = float(match[1]) if match else 0.0
+    if match is None or not 0 < count < LARGEST_SIZE:
         raise SettingsError(
             f"{option} {text}: is no size; write a number and a unit, such as 2GB, 500MB or 1GiB"
         )
-    return int(float(match[1]) * _UNITS[match[2] or ""])
+    return int(count * _UNITS[match[2] or ""])
 
 
 def task(names: list[str] | None, model: Model) -> int | str | list[int | str]:
     """Tasks by name or, where no task has that name, by number."""
     found: list[int | str] = [
-        int(name) if name.isdigit() and name not in model.task_names else name
+        int(name) if name.isascii() and name.isdigit() and name not in model.task_names else name
         for name in names or ["0"]
     ]
     return found[0] if len(found) == 1 else found

@@ -116,6 +116,9 @@ class Graph:
                 )
             else:
                 found.append(int(wanted))
+        if len(set(found)) < len(found):
+            twice = next(names[t] for t in found if found.count(t) > 1)
+            raise SettingsError(f"task {twice!r} is named twice; list each once")
         if not found:
             raise SettingsError(f"task=[] names no task; choose from: {shown}")
         return found

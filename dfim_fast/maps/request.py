@@ -12,7 +12,7 @@ import numpy as np
 
 from dfim_fast.backends.base import Backend
 from dfim_fast.backends.select import make_backend
-from dfim_fast.errors import InputError
+from dfim_fast.errors import InputError, SettingsError
 from dfim_fast.maps.model import Model
 from dfim_fast.plan.plan import Plan
 from dfim_fast.plan.planner import make_plan
@@ -92,6 +92,11 @@ def make_request(
     ------
     InputError, SettingsError, BackendError
     """
+    if not isinstance(model, Model):
+        raise SettingsError(
+            f"model is of type {type(model).__name__}, wanted a loaded model; pass what "
+            "dfim_fast.load_model(path) returns"
+        )
     if model.target == "output":
         warnings.warn(
             "target='output' scores the squashed output, which makes interactions of its own; "
@@ -157,6 +162,10 @@ def count_references(
     """
     settings = (n_references, gc, random_state)
     one = references
+    if isinstance(references, str) and references == "dinucleotide":
+        many = isinstance(n_references, int | np.integer) and n_references > 1
+        make_references(x[:1], references, 1 if many else n_references, gc, random_state)
+        return int(n_references)
     if isinstance(references, np.ndarray) and references.ndim == 4:
         one = references[:1]
         finite = references.dtype.kind not in "biuf" or np.isfinite(references).all()

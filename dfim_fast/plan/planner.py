@@ -16,6 +16,7 @@ from dfim_fast.plan.cost import Cost, pass_cost
 from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
 
 DEFAULT_MEMORY = 2_000_000_000  # bytes of workspace
+REFERENCE_BYTES = 16  # of a position of one reference: four bases in float32
 TILE_BYTES = 8_000_000  # activations of one tile: near the cache, large enough for the products
 TILE_RANGE = (4, 64)  # mutants
 CONE_SHARE = 0.8  # of a whole pass: above it windows cost more to handle than they save
@@ -172,6 +173,11 @@ def make_plan(
         raise SettingsError(f"epsilon={epsilon!r} must be positive; the default is 1e-6")
     if window is not None:
         window = whole_number("window", window, 0)
+        if window >= graph.length:
+            raise SettingsError(
+                f"window={window} is wider than the sequence of {graph.length} bases; leave it "
+                f"out for all targets, or use at most {graph.length - 1}"
+            )
     tasks = tuple(graph.task_indices(task))
     where = positions("sources", sources, graph.length)
     table = target_table(where, positions("targets", targets, graph.length), window, graph.length)
@@ -179,6 +185,12 @@ def make_plan(
     budget = (
         DEFAULT_MEMORY if memory_limit is None else whole_number("memory_limit", memory_limit, 1)
     )
+    held = REFERENCE_BYTES * n_references * graph.length
+    if held > budget:
+        raise SettingsError(
+            f"{n_references} references of a sequence take {held / 1e6:.3g} MB, more than the "
+            f"memory_limit of {budget / 1e6:.3g} MB; use fewer of them"
+        )
     tile, n_threads, workspace = tile_size(graph, nodes, budget, available_threads(threads))
     # the columns of one output share their cones
     ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}

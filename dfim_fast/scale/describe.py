@@ -100,7 +100,7 @@ def summary(
         "Strongest interactions, in importance that a base loses or gains "
         f"(of {len(table):,} in the table"
         + (f", cut by --top {top})" if len(table) == top else ")"),
-        *(f"  {line}" for line in strongest_lines(table, len(about["task_names"]) > 1)),
+        *(f"  {line}" for line in strongest_lines(table, len(about["task_names"]) > 1, top)),
         "",
         "Files",
         f"  {out / 'maps.zarr'}: every map, mask, p and q, and the settings that made them",
@@ -110,7 +110,7 @@ def summary(
     return lines
 
 
-def strongest_lines(table: pd.DataFrame, tasks: bool) -> list[str]:
+def strongest_lines(table: pd.DataFrame, tasks: bool, top: int) -> list[str]:
     """The first rows of a table in words."""
     rows = []
     for row in table.head(SHOWN).to_dict("records"):
@@ -122,6 +122,8 @@ def strongest_lines(table: pd.DataFrame, tasks: bool) -> list[str]:
             + ("" if row["significant"] else " (not significant)")
             + (f" [{row['task']}]" if tasks else "")
         )
+    if not top:
+        return ["none: no rows were asked for"]
     return rows or ["none: every tested cell is exactly 0"]
 
 

@@ -196,7 +196,14 @@ def _check_names(n: int, names: Sequence[str] | None) -> None:
 
 def _as_list(sequences: Sequence[str] | str) -> list[str]:
     # A bare string is one sequence, not a list of one-letter sequences.
-    return [sequences] if isinstance(sequences, str) else list(sequences)
+    if isinstance(sequences, str):
+        return [sequences]
+    try:
+        return list(sequences)
+    except TypeError:
+        raise InputError(
+            f"sequences of type {type(sequences).__name__}: wanted strings over ACGTN; pass a list"
+        ) from None
 
 
 def _strings_in(X: Any) -> list[str] | None:

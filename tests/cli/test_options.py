@@ -26,6 +26,15 @@ def test_other_positions_are_refused(text):
     )
 
 
+def test_positions_further_than_any_model_reads_are_refused_before_they_are_listed():
+    with pytest.raises(SettingsError) as caught:
+        o.positions("3,0-99999999999", "--sources")
+    assert str(caught.value) == (
+        "--sources 3,0-99999999999: '0-99999999999' goes past 100,000,000, further than any model "
+        "reads; write positions of the model's sequence, from 0"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -42,7 +51,9 @@ def test_size(text, found):
     assert o.size(text, "--memory-limit") == found
 
 
-@pytest.mark.parametrize("text", ["", "GB", "2XB", "-1GB", "0", "0GB", "1e9", "2 GB more"])
+@pytest.mark.parametrize(
+    "text", ["", "GB", "2XB", "-1GB", "0", "0GB", "1e9", "2 GB more", "9" * 400]
+)
 def test_other_sizes_are_refused(text):
     with pytest.raises(SettingsError) as caught:
         o.size(text, "--memory-limit")
@@ -57,4 +68,5 @@ def test_tasks_are_names_first_and_then_numbers():
     assert o.task(["a"], model) == "a"
     assert o.task(["7"], model) == "7"
     assert o.task(["1"], model) == 1
+    assert o.task(["\u00b2"], model) == "\u00b2"  # a digit to Python, but no number
     assert o.task(["a", "0"], model) == ["a", 0]

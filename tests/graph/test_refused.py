@@ -171,6 +171,7 @@ def test_every_way_to_pass_a_model_gives_the_same(kind):
         ({"target": "probability"}, "target='probability' is unknown; choose from logit, output"),
         ({"flat_order": "NCL"}, "flat_order='NCL' is unknown; choose from CL, LC"),
         ({"sequence_length": -3}, "sequence_length=-3 is not a positive number"),
+        ({"sequence_length": "44"}, "sequence_length='44' is not a positive number"),
     ],
 )
 def test_unknown_options(options, text):

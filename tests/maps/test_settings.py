@@ -55,6 +55,17 @@ def refused(error, x=X, function=dfim_fast.interaction_map, **settings) -> str:
             f"references='shuffle' is unknown; use {KINDS} or an array",
         ),
         (SettingsError, {"n_references": 0}, "n_references=0: pass an integer of at least 1"),
+        (
+            SettingsError,
+            {"n_references": 10**9},  # told at once, not after drawing them
+            "1000000000 references of a sequence take 7.04e+05 MB, more than the memory_limit of "
+            "2e+03 MB; use fewer of them",
+        ),
+        (
+            SettingsError,
+            {"task": [0, "output_0[0]"]},
+            "task 'output_0[0]' is named twice; list each once",
+        ),
         (SettingsError, {"gc": 46}, "gc=46 is no GC content; pass a fraction between 0 and 1"),
         (
             SettingsError,
@@ -250,3 +261,11 @@ def test_maps_larger_than_memory_ask_for_less(tmp_path, monkeypatch):
 def test_predict_refuses_what_maps_refuse():
     with pytest.raises(InputError, match=r"^sequence 0 has length 4, wanted 44; trim it or pad "):
         model(NAME).predict(["ACGT"])
+
+
+def test_a_path_is_no_model():
+    with pytest.raises(SettingsError) as caught:
+        dfim_fast.interaction_map("model.onnx", X, progress=False)
+    assert str(caught.value) == (
+        "model is of type str, wanted a loaded model; pass what dfim_fast.load_model(path) returns"
+    )

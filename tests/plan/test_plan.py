@@ -154,6 +154,16 @@ def test_groups_and_additivity():
         ({"epsilon": float("nan")}, "epsilon=nan must be positive; the default is 1e-6"),
         ({"epsilon": "small"}, "epsilon='small' must be positive; the default is 1e-6"),
         ({"window": -1}, "window=-1: wanted a whole number, 0 or more"),
+        (
+            {"window": 64},
+            "window=64 is wider than the sequence of 64 bases; leave it out for all targets, or "
+            "use at most 63",
+        ),
+        (
+            {"n_references": 10**9},
+            "1000000000 references of a sequence take 1.02e+06 MB, more than the memory_limit of "
+            "2e+03 MB; use fewer of them",
+        ),
         ({"window": 1.5}, "window=1.5: wanted a whole number, 0 or more"),
         ({"threads": 0}, "threads=0: wanted a whole number, 1 or more"),
         ({"threads": "2"}, "threads='2': wanted a whole number, 1 or more"),

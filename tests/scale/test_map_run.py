@@ -13,6 +13,7 @@ from dfim_fast.errors import InputError, OutputError, SettingsError
 from dfim_fast.io import store as store_module
 from dfim_fast.io.store import MapStore
 from dfim_fast.scale import passes
+from dfim_fast.scale.describe import strongest_lines
 from dfim_fast.scale.map_run import run_maps
 from dfim_fast.scale.passes import Judging
 
@@ -268,3 +269,9 @@ def test_progress_tells_sequences_and_time_left(tmp_path, model, capsys):
     shown = capsys.readouterr()
     assert "maps and null: 100%" in shown.err and "seq" in shown.err and "4/4" in shown.err
     assert shown.out == ""
+
+
+def test_a_table_without_rows_says_why():
+    nothing = pd.DataFrame()
+    assert strongest_lines(nothing, False, 0) == ["none: no rows were asked for"]
+    assert strongest_lines(nothing, False, 9) == ["none: every tested cell is exactly 0"]

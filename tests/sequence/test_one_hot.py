@@ -47,6 +47,13 @@ def test_bad_strings(sequences, message):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("wrong", "kind"), [(None, "NoneType"), (5, "int")])
+def test_one_hot_of_no_strings(wrong, kind):
+    with pytest.raises(InputError) as error:
+        one_hot(wrong)
+    assert str(error.value) == (f"sequences of type {kind}: wanted strings over ACGTN; pass a list")
+
+
 def test_names_and_length_in_messages():
     with pytest.raises(InputError, match=r"sequence 1 \(chr1:5-9\) has length 3, wanted 4; trim"):
         as_one_hot(["ACGT", "ACG"], length=4, names=["a", "chr1:5-9"])
