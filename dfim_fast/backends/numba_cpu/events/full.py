@@ -7,18 +7,17 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node
-from dfim_fast.backends.numba_cpu.events.backward import backward, forget, touch
+from dfim_fast.backends.numba_cpu.events.backward import backward, forget
+from dfim_fast.backends.numba_cpu.events.changed import same_spans, window_spans
+from dfim_fast.backends.numba_cpu.events.convolution import convolution_afresh, convolution_whole
 from dfim_fast.backends.numba_cpu.events.forward import (
-    convolution_afresh,
-    convolution_whole,
     join_rows,
     pick_rows,
     pool,
     row_by_row,
-    same_spans,
-    window_spans,
 )
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at
+from dfim_fast.backends.numba_cpu.events.pool_back import touch
 from dfim_fast.backends.numba_cpu.events.simd import (
     get,
     load,

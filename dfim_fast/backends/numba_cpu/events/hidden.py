@@ -16,9 +16,10 @@ from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.arriving import DOT, LANE
 from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_importance
+from dfim_fast.backends.numba_cpu.events.case import Part, Upstream
 from dfim_fast.backends.numba_cpu.events.head import Acts
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, aligned
-from dfim_fast.backends.numba_cpu.events.walk import Part, Upstream, walk, walk_forward
+from dfim_fast.backends.numba_cpu.events.walk import walk, walk_forward
 from dfim_fast.ops.base import Array
 
 if TYPE_CHECKING:

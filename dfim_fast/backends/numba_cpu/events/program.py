@@ -7,18 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
-from dfim_fast.backends.numba_cpu.events.head import Acts, Head
-from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned
-from dfim_fast.backends.numba_cpu.events.memory import Memory
-from dfim_fast.backends.numba_cpu.events.rows import Rows
-from dfim_fast.backends.numba_cpu.events.run import Run
-from dfim_fast.backends.numba_cpu.events.walk import (
+from dfim_fast.backends.numba_cpu.events.case import (
     CENTRED,
     OBSERVED,
     PROJECTED,
     TIMES_INPUT,
     Mutated,
 )
+from dfim_fast.backends.numba_cpu.events.head import Acts, Head
+from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned
+from dfim_fast.backends.numba_cpu.events.memory import Memory
+from dfim_fast.backends.numba_cpu.events.rows import Rows
+from dfim_fast.backends.numba_cpu.events.run import Run
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Array, Rule
 

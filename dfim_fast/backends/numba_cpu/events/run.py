@@ -11,20 +11,13 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.arriving import ROWS_OF_U
+from dfim_fast.backends.numba_cpu.events.case import PROJECTED, Case, Found, Mutated, Part, Upstream
 from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward, full_quotients
 from dfim_fast.backends.numba_cpu.events.hidden import hidden_rows
 from dfim_fast.backends.numba_cpu.events.layout import aligned
 from dfim_fast.backends.numba_cpu.events.memory import Memory
 from dfim_fast.backends.numba_cpu.events.rows import Rows
-from dfim_fast.backends.numba_cpu.events.walk import (
-    PROJECTED,
-    Case,
-    Found,
-    Mutated,
-    Part,
-    Upstream,
-    walk,
-)
+from dfim_fast.backends.numba_cpu.events.walk import walk
 from dfim_fast.backends.rows import relative_error
 from dfim_fast.ops.base import Array
 
