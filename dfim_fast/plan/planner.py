@@ -185,13 +185,13 @@ def make_plan(
     budget = (
         DEFAULT_MEMORY if memory_limit is None else whole_number("memory_limit", memory_limit, 1)
     )
+    tile, n_threads, workspace = tile_size(graph, nodes, budget, available_threads(threads))
     held = REFERENCE_BYTES * n_references * graph.length
     if held > budget:
         raise SettingsError(
             f"{n_references} references of a sequence take {held / 1e6:.3g} MB, more than the "
             f"memory_limit of {budget / 1e6:.3g} MB; use fewer of them"
         )
-    tile, n_threads, workspace = tile_size(graph, nodes, budget, available_threads(threads))
     # the columns of one output share their cones
     ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}
     by_end = {end: reach(graph, graph.tasks[t], where, table) for end, t in ends.items()}
