@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
@@ -33,7 +35,7 @@ ROWS_OF_U, DOT, LANE = 0, 1, 2
 
 
 @kernel
-def arriving_at(net: int, work: int, n: int, i: int, c: int) -> float:
+def arriving_at(net: int, work: int, n: int, i: int, c: int) -> Any:
     """One value of u."""
     row = node(net, n)
     values = get(work, f.U_VALUES)

@@ -12,6 +12,8 @@ activation's values are read.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
@@ -300,7 +302,7 @@ def row_lanes(net: int, work: int, n: int, i: int, first: int, vectors: int) -> 
             if (op == col.CONCAT_ROWS or op == col.CONCAT_CHANNELS)
             else np.int64(0)
         )
-        r = i
+        r: Any = i
         if op == col.CONCAT_ROWS:
             r = i - at
             if r < 0 or r >= get(below, col.ROWS):

@@ -137,6 +137,12 @@ def hidden_rows(run: Run) -> None:
         by_tiles(run, original, mutants)
 
 
+def no_upstream(shape: tuple[int, int], kind: int) -> Upstream:
+    """Addresses still to be filled in, for tasks and references."""
+    values, known, lanes, coefficients = np.zeros((4, *shape), np.int64)
+    return Upstream(values, known, lanes, coefficients, kind)
+
+
 def references_at_once(size: int, many: int, bytes_each: int) -> int:
     """How many references' bases to hold; 0 where the mutants' own gradients are the better way."""
     return BYTES // bytes_each if size < many else 0
@@ -151,7 +157,7 @@ def by_basis(run: Run, bases: list, chunk: int) -> None:
 def some_references(run: Run, bases: list, first: int, last: int) -> None:
     """Far and near part of references first..last - 1."""
     many, shape = len(run.mutated.start), (run.tasks, run.count)
-    upstream = Upstream(*(np.zeros(shape, np.int64) for _ in range(4)), DOT)
+    upstream = no_upstream(shape, DOT)
     sizes = [b.coefficients.shape[2] for b in bases[first:last]]
     lanes = [Lanes(run, size) for size in sizes]
     weights: list[Any] = [None] * len(lanes)
@@ -256,7 +262,7 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
                 run.fis[k, run.case.group[r], start:stop, : len(run.x)] -= run.case.share[r] * (
                     down.importance[:, : stop - start].T - base[k, r]
                 )
-                upstream = Upstream(*(np.zeros(shape, np.int64) for _ in range(4)), LANE)
+                upstream = no_upstream(shape, LANE)
                 upstream.values[k, r] = down.values.ctypes.data
                 upstream.known[k, r] = down.known.ctypes.data
                 upstream.lanes[k, r] = down.lanes

@@ -136,7 +136,7 @@ class Builder:
                 i == 0
                 and n not in self.cut
                 and all(
-                    isinstance(graph.nodes[r].op, Conv) and graph.nodes[r].op.window.dilation == 1
+                    isinstance(op := graph.nodes[r].op, Conv) and op.window.dilation == 1
                     for r in self.readers[n]
                 )
             ):

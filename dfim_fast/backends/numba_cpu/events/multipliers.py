@@ -7,6 +7,8 @@ DeepLIFT's two rules for max pools.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events.simd import (
@@ -24,13 +26,13 @@ from dfim_fast.jit import kernel
 
 
 @kernel
-def slope_at(x: int, slope: int) -> int:
+def slope_at(x: int, slope: int) -> Any:
     """Derivative of 16 values."""
     return select(greater(load(x), splat(np.float32(0))), splat(np.float32(1)), load(slope))
 
 
 @kernel
-def quotient_at(x: int, r: int, slope: int, epsilon: float) -> int:
+def quotient_at(x: int, r: int, slope: int, epsilon: float) -> Any:
     """Rescale multipliers of 16 values."""
     zero, one = splat(np.float32(0)), splat(np.float32(1))
     a, b, below = load(x), load(r), load(slope)
@@ -43,9 +45,7 @@ def quotient_at(x: int, r: int, slope: int, epsilon: float) -> int:
 
 
 @kernel
-def shares(
-    y: float, y0: float, r_at_x: float, x_at_r: float, epsilon: float
-) -> tuple[float, float]:
+def shares(y: float, y0: float, r_at_x: float, x_at_r: float, epsilon: float) -> tuple[Any, Any]:
     """What one window passes to the winner of x and to the winner of r, per unit that arrives.
 
     y, y0: pooled values of x and r; r_at_x: r where x won; x_at_r: x where r won.

@@ -43,6 +43,7 @@ class Run:
     ) -> None:
         self.program, self.memory, self.pool, self.threads = program, memory, pool, threads
         self.x, self.references, self.mutated, self.targets = x, references, mutated, targets
+        self.fis = self.own = np.zeros((0, 0, 0, 0), np.float32)  # see walk; for hidden heads
         self.net, self.head = program.net, program.head
         self.tasks, self.count = len(program.tasks), max(1, len(references))
         sizes = np.bincount(np.arange(self.count) % GROUPS, minlength=min(self.count, GROUPS))

@@ -134,9 +134,9 @@ def self_effect(
             was += case.weight[g] * case.original[k, g, start + j]
             now += case.weight[g] * load_scalar(own + (g * widest + j) * 4)
             store_scalar(own + (g * widest + j) * 4, np.float32(0))
-        effect += was - now
-        balance += now - was
-        size += abs(now) - abs(was)
+        effect += float(was - now)
+        balance += float(now - was)
+        size += float(abs(now) - abs(was))
     place = mutated.place[m]
     found.self_effect[k, place] = effect
     found.balance[k, place], found.size[k, place] = balance, size
