@@ -36,4 +36,9 @@ def entry(function: Callable[..., Any]) -> Any:
     return compiled
 
 
+def is_ready(compiled: Any) -> bool:
+    """Whether an entry need not be compiled: it is in memory, or on disk for this processor."""
+    return bool(compiled.overloads) or bool(compiled._cache._cache_file._load_index())
+
+
 kernel: Any = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -55,6 +55,10 @@ class Backend(ABC):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
 
+    def preparation(self) -> str | None:
+        """What a user should know before the first map, if it takes long; None otherwise."""
+        return None
+
     @abstractmethod
     def maps(self, x: np.ndarray, references: np.ndarray | None) -> Iterator[SequenceMap]:
         """Interaction maps of x (N, L, 4), references (N, R, L, 4), in order."""

@@ -91,6 +91,7 @@ def attribute(
         threads=threads,
     )
     found, worst = [], None
+    request.announce(progress)
     for first, last in tqdm(list(request.chunks(1)), unit="seq", disable=not progress):
         for values, error in request.backend.attributions(
             request.x[first:last], request.own_references(first, last), hypothetical

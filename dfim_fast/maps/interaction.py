@@ -248,6 +248,7 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
     lead = (tasks,) if several else ()
     spread = plan.groups > 1
     worst = None
+    request.announce(progress)
     with Room(out) as room, tqdm(total=n, unit="seq", desc="maps", disable=not progress) as bar:
         room.check(n * tasks * s * 4 * w * dtype.itemsize * (1 + spread))
         arrays = {

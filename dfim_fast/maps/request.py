@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class Request:
         return make_references(
             self.x[first:last], given, s["n_references"], s["gc"], s["random_state"]
         )
+
+    def announce(self, progress: bool) -> None:
+        """Say on standard error why the first map will take long, if it will."""
+        text = self.backend.preparation() if progress else None
+        if text:
+            print(text, file=sys.stderr, flush=True)
 
     def chunks(self, size: int) -> Iterator[tuple[int, int]]:
         """Pieces of the sequences, ``size`` at a time."""

@@ -76,9 +76,10 @@ class Passes:
         self.model, self.names, self.codes = model, names, codes
         self.settings, self.judging, self.judge = settings, judging, judge
         # refuses what cannot be computed before a folder or a progress bar appears
-        plan = make_request(
+        self.request = make_request(
             model, from_codes(codes[:1]), **{**_DEFAULTS, **self._settings(slice(0, 1))}
-        ).plan
+        )
+        plan = self.request.plan
         self.cells = len(plan.tasks) * len(plan.sources) * 4 * plan.targets.shape[1]
         self.sample = Sample(judge.tasks, self.cells * len(names))
         self.state = _State()
@@ -110,6 +111,7 @@ class Passes:
 
     def compute(self, path: Path, progress: bool) -> None:
         """Pass 1: maps to the store, nulls to the judge."""
+        self.request.announce(progress)
         with _bar(len(self.names), "maps and null", progress) as bar:
             for part in self.parts():
                 maps, null = self._both(part)

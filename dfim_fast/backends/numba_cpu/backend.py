@@ -12,12 +12,15 @@ from threadpoolctl import ThreadpoolController
 
 from dfim_fast.backends.base import Backend, SequenceMap
 from dfim_fast.backends.numba_cpu.cones.engine import ConeEngine
+from dfim_fast.backends.numba_cpu.convolution import _convolve
+from dfim_fast.backends.numba_cpu.events.walk import walk
 from dfim_fast.backends.numba_cpu.overrides import OVERRIDES
 from dfim_fast.backends.numba_cpu.sequence import References, Work, importance
 from dfim_fast.backends.numba_cpu.walks import EventEngine
 from dfim_fast.backends.numba_cpu.whole import WholeEngine
 from dfim_fast.backends.passes import Passes, hypothetical
 from dfim_fast.backends.rows import MapBuilder, delta_error
+from dfim_fast.jit import is_ready
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import single_nucleotide
 from dfim_fast.sequence.one_hot import encode
@@ -47,6 +50,12 @@ class NumbaBackend(Backend):
         )
         self.whole = WholeEngine(plan, self.passes, self.in_threads)
         self.cones = ConeEngine(plan, self.passes, plan.cones) if plan.cones else None
+
+    def preparation(self) -> str | None:
+        main = walk if self.events else _convolve
+        if is_ready(main):
+            return None
+        return "compiling for this processor: half a minute at first use, kept on disk after"
 
     def in_threads(self, items: list, call: Callable[[Any], Any]) -> list:
         """``call`` on every item, in the order of the items."""

@@ -12,7 +12,6 @@ from dfim_fast.graph.graph import Graph
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
 
-
 COPIES = 4  # of a reference's activations: values, multipliers, quotients, padding
 
 

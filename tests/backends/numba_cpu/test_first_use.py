@@ -1,0 +1,15 @@
+"""The first use compiles, and says so; later ones do not."""
+
+
+def test_compiling_is_announced_once(run_python, tmp_path):
+    code = (
+        "import dfim_fast, pathlib, sys\n"
+        "sys.stderr = sys.stdout\n"
+        "folder = pathlib.Path(dfim_fast.__file__).parent / 'data'\n"
+        "model = dfim_fast.load_model(folder / 'demo.onnx')\n"
+        "dfim_fast.interaction_map(model, ['ACGT' * 50], sources=[5], method='gradient')\n"
+    )
+    first, second = (run_python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert "compiling for this processor" in first
+    assert "compiling" not in second
+    assert "maps: 100%" in second
