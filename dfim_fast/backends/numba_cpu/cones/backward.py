@@ -28,7 +28,6 @@ from dfim_fast.ops.base import Array, Elementwise, Rule
 from dfim_fast.ops.concat import Concat
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.max_pool import MaxPool
-from dfim_fast.ops.relu import Relu
 from dfim_fast.ops.take import Take
 
 
@@ -128,6 +127,7 @@ class Backward:
             j = node.inputs[0]
             self.elementwise(
                 op,
+                basis.slopes.get(i),
                 acts[j],
                 None if reference is None else reference[j],
                 start,
@@ -171,6 +171,7 @@ class Backward:
     def elementwise(
         self,
         op: Elementwise,
+        slopes: Array | None,
         x: Array,
         r: Array | None,
         start: Array,
@@ -179,20 +180,23 @@ class Backward:
         u: Array,
         out: Array,
     ) -> None:
-        """out += s' dv + (s' - s) u on a window; new_x: the mutants' values there."""
+        """out += s' dv + (s' - s) u on a window; new_x: the mutants' values there.
+
+        ``slopes`` (L, C): the original's s, where it is not as easily had as a ReLU's.
+        """
         epsilon = self.rule.epsilon
-        if isinstance(op, Relu):
+        if slopes is None:
             if r is None:
                 kernels.relu_near(x[0], start, new_x, dv, u, out)
             else:
                 kernels.relu_near_rescale(x[0], r[0], start, new_x, dv, u, np.float32(epsilon), out)
             return
         old_x = rows_of(x[0], start, new_x.shape[1])
+        old = rows_of(slopes, start, new_x.shape[1])
         if r is None:
-            old, new = op.slope(old_x), op.slope(new_x)
+            new = op.slope(new_x)
         else:
             against = rows_of(r[0], start, new_x.shape[1])
-            old = op.quotient(old_x, against, epsilon).astype(np.float32, copy=False)
             new = op.quotient(new_x, against, epsilon).astype(np.float32, copy=False)
         out += new * dv + np.where(new_x == old_x, np.float32(0), new - old) * u
 

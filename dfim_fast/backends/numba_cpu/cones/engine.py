@@ -17,6 +17,7 @@ from dfim_fast.backends.rows import MapBuilder
 from dfim_fast.graph.graph import Task
 from dfim_fast.ops.base import Elementwise
 from dfim_fast.ops.max_pool import MaxPool
+from dfim_fast.ops.relu import Relu
 from dfim_fast.plan.cones import Cones, Hulls
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
@@ -271,6 +272,7 @@ class ConeEngine:
         passes, graph = self.passes, self.passes.graph
         arriving = dict(basis.vectors)
         kept: dict[int, np.ndarray] = {}
+        slopes: dict[int, np.ndarray] = {}
         for i in reversed(self.split.trunk):
             if i not in arriving or i == 0:
                 continue
@@ -280,6 +282,16 @@ class ConeEngine:
             xs = [acts[j] for j in node.inputs]
             if node.op.linear:
                 down = passes.rule(node.op, "gradient")(g, [_like(x, g) for x in xs], acts[i])
+            elif isinstance(node.op, Elementwise):
+                slope = (
+                    node.op.slope(xs[0])
+                    if reference is None
+                    else node.op.quotient(xs[0], reference[node.inputs[0]], self.plan.rule.epsilon)
+                )
+                slope = np.broadcast_to(slope, xs[0].shape).astype(np.float32, copy=False)
+                if not isinstance(node.op, Relu):
+                    slopes[i] = np.ascontiguousarray(slope[0])
+                down = [g * slope]
             elif reference is None:
                 down = node.op.gradient(g, xs, acts[i])
             else:
@@ -289,7 +301,7 @@ class ConeEngine:
                 arriving[j] = arriving[j] + d if j in arriving else d
         n = basis.coefficients.shape[1]
         at_input = arriving.get(0, np.zeros((n, graph.length, 4), np.float32))
-        return Spread(Basis(basis.coefficients, kept), at_input)
+        return Spread(Basis(basis.coefficients, kept, slopes), at_input)
 
     def lost(
         self,

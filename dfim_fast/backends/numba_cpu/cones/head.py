@@ -8,7 +8,7 @@ what the original passes (ALGORITHM 2, far part). The basis is exact, not a proj
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,11 +26,14 @@ class Basis:
     coefficients : ndarray (M, n)
         The first column is 1: the original's own gradient.
     vectors : dict of ndarray (n, L, C)
-        By border node.
+        By border node; once spread, by every trunk node that is not linear.
+    slopes : dict of ndarray (L, C)
+        The original's slopes or multipliers at smooth trunk nodes; empty before it is spread.
     """
 
     coefficients: np.ndarray
     vectors: dict[int, np.ndarray]
+    slopes: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 def head_forward(passes: Passes, head: tuple[int, ...], acts: Acts) -> None:
