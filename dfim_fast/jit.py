@@ -30,7 +30,10 @@ def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep it on disk."""
-    compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
+    try:
+        compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # nowhere to keep it: a read-only installation without a home folder
+        return njit(nogil=True, error_model="numpy")(function)
     inside = Path(function.__code__.co_filename).relative_to(ROOT).parent.parts[:DEPTH]
     compiled._cache._cache_file._source_stamp = stamp(ROOT.joinpath(*inside))
     return compiled
@@ -38,7 +41,8 @@ def entry(function: Callable[..., Any]) -> Any:
 
 def is_ready(compiled: Any) -> bool:
     """Whether an entry need not be compiled: it is in memory, or on disk for this processor."""
-    return bool(compiled.overloads) or bool(compiled._cache._cache_file._load_index())
+    kept = getattr(compiled._cache, "_cache_file", None)
+    return bool(compiled.overloads) or (kept is not None and bool(kept._load_index()))
 
 
 kernel: Any = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
