@@ -10,7 +10,13 @@ import numpy as np
 
 from dfim_fast.backends.numba_cpu.cones.backward import Backward
 from dfim_fast.backends.numba_cpu.cones.forward import Forward, Piece, Windows, values
-from dfim_fast.backends.numba_cpu.cones.head import Basis, head_basis, head_forward, own_gradients
+from dfim_fast.backends.numba_cpu.cones.head import (
+    Basis,
+    head_basis,
+    head_forward,
+    like,
+    own_gradients,
+)
 from dfim_fast.backends.numba_cpu.sequence import Work
 from dfim_fast.backends.passes import Acts, Passes, contributions
 from dfim_fast.backends.rows import MapBuilder
@@ -281,7 +287,7 @@ class ConeEngine:
                 kept[i] = np.ascontiguousarray(g)
             xs = [acts[j] for j in node.inputs]
             if node.op.linear:
-                down = passes.rule(node.op, "gradient")(g, [_like(x, g) for x in xs], acts[i])
+                down = passes.rule(node.op, "gradient")(g, [like(x, len(g)) for x in xs], acts[i])
             elif isinstance(node.op, Elementwise):
                 slope = (
                     node.op.slope(xs[0])
@@ -382,8 +388,3 @@ class ConeEngine:
 
 def _windows(bounds: dict[int, Hulls], sources: np.ndarray) -> Windows:
     return {i: h.window(sources) for i, h in bounds.items()}
-
-
-def _like(x: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """x with the batch of g: linear operators read nothing of it but its shape."""
-    return np.broadcast_to(x, (len(g), *x.shape[1:]))

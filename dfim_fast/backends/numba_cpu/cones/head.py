@@ -151,7 +151,7 @@ def own_gradients(
             if i not in arriving:
                 continue
             node, g = graph.nodes[i], arriving.pop(i)
-            xs = [own[j] if j in own else _like(acts[j], batch) for j in node.inputs]
+            xs = [own[j] if j in own else like(acts[j], batch) for j in node.inputs]
             if node.op.linear or reference is None:
                 down = passes.rule(node.op, "gradient")(g, xs, own[i])
             else:
@@ -170,6 +170,6 @@ def own_gradients(
     return Basis(coefficients, vectors)
 
 
-def _like(x: np.ndarray, batch: int) -> np.ndarray:
+def like(x: np.ndarray, batch: int) -> np.ndarray:
     """x with another batch: linear operators read nothing of it but its shape."""
     return np.broadcast_to(x, (batch, *x.shape[1:]))
