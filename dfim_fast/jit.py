@@ -3,6 +3,8 @@
 ``kernel``: called by other compiled functions only. ``entry``: called from Python, and kept on
 disk with all that it calls. Numba renews a cached function when its own file changes; an entry
 holds code of its neighbours too, so here it is renewed when any file of its folder changes.
+Numba compiles a function once more for every argument that is a literal: the larger functions are
+therefore given ``np.int64(0)``, not ``0``.
 """
 
 from __future__ import annotations

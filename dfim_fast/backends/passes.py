@@ -33,7 +33,7 @@ class Passes:
 
     def __init__(self, graph: Graph, tasks: tuple[int, ...], overrides: Overrides | None = None):
         self.graph, self.tasks = graph, tuple(graph.tasks[t] for t in tasks)
-        self.nodes = tuple(sorted({i for t in self.tasks for i in graph.ancestors(t.node)}))
+        self.nodes = graph.needed(tasks)
         self.below = {t.node: graph.ancestors(t.node) for t in self.tasks}
         self.overrides = overrides or {}
 

@@ -33,7 +33,6 @@ class MapBuilder:
         expected: np.ndarray | None,
     ) -> None:
         self.plan, self.mutants = plan, mutants
-        self.weights = group_weights(plan).astype(original.dtype)
         tasks, sources, width = len(plan.tasks), len(plan.sources), plan.targets.shape[1]
         shape = (tasks, sources, 4, width)
         dtype = original.dtype
@@ -55,7 +54,7 @@ class MapBuilder:
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Mean over the groups, the first axis."""
-        return np.einsum("g,g...->...", self.weights, values)
+        return group_mean(self.plan, values)
 
     def add(
         self, index: np.ndarray, lost: np.ndarray, own: np.ndarray, predictions: np.ndarray
@@ -81,7 +80,7 @@ class MapBuilder:
         mean = self.mean(picked)
         self.map.fis[:, source, base] = mean
         if self.map.standard_error is not None:
-            variance = self.mean((picked - mean[None]) ** 2) / (len(self.weights) - 1)
+            variance = self.mean((picked - mean[None]) ** 2) / (len(picked) - 1)
             self.map.standard_error[:, source, base] = np.sqrt(variance)
         self.map.self_effect[:, source, base] = own
         self.map.mutant_predictions[:, source, base] = predictions
@@ -120,9 +119,13 @@ def at_targets(
     start = mutants.start[index, None]
     rows = np.arange(lost.shape[3])
     inside = (rows >= start) & (rows < start + mutants.width[index, None])
-    weights = group_weights(plan).astype(lost.dtype)
-    own = np.where(inside, np.einsum("g,gkbl->kbl", weights, lost), 0).sum(2)
+    own = np.where(inside, group_mean(plan, lost), 0).sum(2)
     return picked, own
+
+
+def group_mean(plan: Plan, values: np.ndarray) -> np.ndarray:
+    """Mean (...) of values (G, ...) over the groups of references."""
+    return np.einsum("g,g...->...", group_weights(plan).astype(values.dtype), values)
 
 
 def group_weights(plan: Plan) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,6 +90,15 @@ class Graph:
             if i in wanted:
                 wanted.update(self.nodes[i].inputs)
         return tuple(sorted(wanted))
+
+    def needed(self, tasks: Iterable[int]) -> tuple[int, ...]:
+        """The nodes that some of these tasks depend on, in topological order."""
+        ends = {self.tasks[t].node for t in tasks}
+        return tuple(sorted({i for end in ends for i in self.ancestors(end)}))
+
+    def values(self, nodes: Iterable[int]) -> int:
+        """How many numbers these nodes put out for one sequence."""
+        return sum(self.nodes[i].shape[0] * self.nodes[i].shape[1] for i in nodes)
 
     def astype(self, dtype: type) -> Graph:
         """The same graph with its constants in another precision."""

@@ -218,7 +218,7 @@ def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
             continue
         tasks += output_tasks(output.name, value, importer.nodes, target == "logit")
     graph = Graph(tuple(importer.nodes), tuple(tasks))
-    for i in sorted({a for t in tasks for a in graph.ancestors(t.node)}):
+    for i in graph.needed(range(len(tasks))):
         if graph.nodes[i].op.output_only:
             importer.problems.append(
                 f"node {graph.nodes[i].name!r} ({type(graph.nodes[i].op).__name__}): is supported "

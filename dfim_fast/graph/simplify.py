@@ -46,7 +46,7 @@ def merge(first: Operator, second: Affine) -> Operator | None:
 
 def prune(graph: Graph) -> Graph:
     """Keep only what some task depends on."""
-    kept = sorted({0}.union(*(graph.ancestors(t.node) for t in graph.tasks)))
+    kept = sorted({0, *graph.needed(range(len(graph.tasks)))})
     new = {old: i for i, old in enumerate(kept)}
     nodes = tuple(
         GraphNode(n.name, n.op, tuple(new[j] for j in n.inputs), n.shape)

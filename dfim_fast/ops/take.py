@@ -83,11 +83,8 @@ def read_slice(node: Node) -> Tensor:
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = t.axis(axis)
         size = t.dims[axis]
-        # ONNX counts negative ends from the back; one before the first is -size - 1 or less
-        stop: int | None = end
-        if step < 0 and end < -size:
-            stop = None
-        t = take(node, t, axis, np.arange(size)[start:stop:step])
+        # ONNX's starts, ends and steps mean what Python's do, ends beyond the first entry too
+        t = take(node, t, axis, np.arange(size)[start:end:step])
     return t
 
 

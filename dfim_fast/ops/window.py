@@ -103,17 +103,3 @@ class Window:
         for j in range(self.kernel):
             padded[:, self.tap(j)] |= mask
         return padded[:, self.pad : self.pad + length]
-
-    def outputs_of(self, first: Array, last: Array) -> tuple[Array, Array]:
-        """Interval [first, last] of inputs -> interval of outputs that read it (may be empty)."""
-        reach = (self.kernel - 1) * self.dilation
-        low = -((reach - self.pad - first) // self.stride)
-        high = (last + self.pad) // self.stride
-        return np.maximum(low, 0), np.minimum(high, self.out_length - 1)
-
-    def inputs_of(self, first: Array, last: Array, length: int) -> tuple[Array, Array]:
-        """Interval [first, last] of outputs -> interval of inputs they read, clipped."""
-        reach = (self.kernel - 1) * self.dilation
-        low = first * self.stride - self.pad
-        high = last * self.stride - self.pad + reach
-        return np.maximum(low, 0), np.minimum(high, length - 1)

@@ -66,7 +66,7 @@ class Split:
 def split(graph: Graph, tasks: tuple[int, ...]) -> Split | str:
     """Trunk and head, or why the graph has no such division."""
     scored = {graph.tasks[t].node for t in tasks}
-    nodes = sorted({i for t in scored for i in graph.ancestors(t)})
+    nodes = graph.needed(tasks)
     head: list[int] = []
     for i in nodes:
         node = graph.nodes[i]

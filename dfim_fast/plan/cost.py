@@ -9,10 +9,9 @@ from dfim_fast.graph.graph import Graph
 
 def pass_cost(graph: Graph, tasks: tuple[int, ...]) -> int:
     """Multiply-adds of one forward pass; a backward pass of one task costs at most the same."""
-    nodes = {i for t in tasks for i in graph.ancestors(graph.tasks[t].node)}
     return sum(
         node.op.multiply_adds(*(graph.nodes[i].shape for i in node.inputs))
-        for node in (graph.nodes[i] for i in nodes)
+        for node in (graph.nodes[i] for i in graph.needed(tasks))
     )
 
 

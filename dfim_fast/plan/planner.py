@@ -93,10 +93,12 @@ def available_threads(threads: int | None = None) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def tile_size(graph: Graph, nodes: set[int], budget: int, threads: int) -> tuple[int, int, int]:
+def tile_size(
+    graph: Graph, nodes: tuple[int, ...], budget: int, threads: int
+) -> tuple[int, int, int]:
     """Mutants in a tile, threads that the budget has room for, and the bytes that both take."""
-    activations = sum(graph.nodes[i].shape[0] * graph.nodes[i].shape[1] for i in nodes)
-    widest = max(graph.nodes[i].shape[0] * graph.nodes[i].shape[1] for i in nodes)
+    activations = graph.values(nodes)
+    widest = max(graph.values([i]) for i in nodes)
     # float32 activations and their gradients, and padded or float64 copies of the widest layer
     each = 4 * (2 * activations + 6 * widest)
     if each > budget:
@@ -181,7 +183,7 @@ def make_plan(
     tasks = tuple(graph.task_indices(task))
     where = positions("sources", sources, graph.length)
     table = target_table(where, positions("targets", targets, graph.length), window, graph.length)
-    nodes = {i for t in tasks for i in graph.ancestors(graph.tasks[t].node)}
+    nodes = graph.needed(tasks)
     budget = (
         DEFAULT_MEMORY if memory_limit is None else whole_number("memory_limit", memory_limit, 1)
     )

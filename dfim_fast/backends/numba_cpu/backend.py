@@ -19,7 +19,7 @@ from dfim_fast.backends.numba_cpu.sequence import References, Work, importance
 from dfim_fast.backends.numba_cpu.walks import EventEngine
 from dfim_fast.backends.numba_cpu.whole import WholeEngine
 from dfim_fast.backends.passes import Passes, hypothetical
-from dfim_fast.backends.rows import MapBuilder, delta_error
+from dfim_fast.backends.rows import MapBuilder, delta_error, group_mean
 from dfim_fast.jit import is_ready
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import single_nucleotide
@@ -120,7 +120,7 @@ class NumbaBackend(Backend):
         work = self._work(one, own)
         original = importance(plan, passes, work.acts, work.references)[:, :, 0]
         scores = passes.scores(work.acts)[:, 0]
-        plain = MapBuilder(plan, work.mutants, original, scores, None).map.attributions
+        plain = group_mean(plan, original)
         error = None
         if plan.additive and work.references.mean_score is not None:
             error = delta_error(plain, scores, work.references.mean_score)

@@ -29,7 +29,7 @@ class References:
         self.kept: list[Acts] = []
         self.mean_score: np.ndarray | None = None
         if self.x is not None:
-            each = 4 * sum(int(np.prod(passes.graph.nodes[i].shape)) for i in passes.nodes)
+            each = 4 * passes.graph.values(passes.nodes)
             scores = []
             for i in range(self.count):
                 acts = passes.forward(self.x[i : i + 1])

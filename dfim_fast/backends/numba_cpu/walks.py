@@ -15,12 +15,6 @@ from dfim_fast.sequence.mutants import Mutants
 COPIES = 4  # of a reference's activations: values, multipliers, quotients, padding
 
 
-def activation_bytes(plan: Plan) -> int:
-    """Bytes of one sequence's activations."""
-    nodes = {i for t in plan.tasks for i in plan.graph.ancestors(plan.graph.tasks[t].node)}
-    return 4 * sum(int(np.prod(plan.graph.nodes[i].shape)) for i in nodes)
-
-
 class EventEngine:
     """Maps of one plan by event walks.
 
@@ -43,7 +37,8 @@ class EventEngine:
         """Why the walk cannot carry out a plan, or None."""
         if plan.strategy != "events":
             return plan.reason
-        needed = COPIES * plan.n_references * activation_bytes(plan)
+        each = 4 * plan.graph.values(plan.graph.needed(plan.tasks))
+        needed = COPIES * plan.n_references * each
         if needed > plan.memory_limit // 2:  # whatever the threads' own share: same bits for all
             return f"its references would take {needed / 1e6:.0f} MB"
         return unsupported(plan.graph, list(plan.tasks))

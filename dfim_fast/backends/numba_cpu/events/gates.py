@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfim_fast.backends.numba_cpu.events.jit import entry
+from dfim_fast.jit import entry
 
 
 @entry

@@ -57,7 +57,7 @@ def split(graph: Graph, tasks: list[int]) -> tuple[list[int], list[int], list[in
 
     The head begins where an operator mixes all positions, or reads a single one.
     """
-    wanted = sorted({i for t in tasks for i in graph.ancestors(graph.tasks[t].node)})
+    wanted = graph.needed(tasks)
     head: list[int] = []
     for i in wanted:
         node = graph.nodes[i]
