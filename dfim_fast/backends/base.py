@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dfim_fast.plan.plan import Plan
+from dfim_fast.sequence.mutants import Mutants
 
 
 @dataclass
@@ -45,6 +46,50 @@ class SequenceMap:
     delta_error: float | None
 
 
+@dataclass
+class Effects:
+    """What chosen mutants of one sequence change at chosen targets.
+
+    G groups of references, K tasks, M mutants, W targets, L positions. Groups stay apart so that
+    the standard error of a sum over targets can be had: it does not follow from those of its parts.
+
+    Attributes
+    ----------
+    lost : ndarray (G, K, M, W)
+        Original minus mutant importance; 0 inside the mutated span and where the target is -1.
+    own : ndarray (G, K, M)
+        The same, summed over the mutated span.
+    mutant_predictions : ndarray (K, M)
+    attributions : ndarray (G, K, L)
+        Importance of the original's observed bases.
+    predictions : ndarray (K,)
+    weights : ndarray (G,)
+        Share of each group in the mean.
+    delta_error : float or None
+        Largest error of summation-to-delta that was looked at, relative to sum |C|.
+    """
+
+    lost: np.ndarray
+    own: np.ndarray
+    mutant_predictions: np.ndarray
+    attributions: np.ndarray
+    predictions: np.ndarray
+    weights: np.ndarray
+    delta_error: float | None
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Mean (...) of values (G, ...) over the groups, float64."""
+        return weighted(self.weights, values.astype(np.float64))
+
+    def standard_error(self, values: np.ndarray) -> np.ndarray:
+        """Standard error (...) of that mean; NaN with a single group."""
+        groups = len(self.weights)
+        if groups < 2:
+            return np.full(values.shape[1:], np.nan)
+        off = values.astype(np.float64) - self.mean(values)
+        return np.sqrt(self.mean(off**2) / (groups - 1))
+
+
 class Backend(ABC):
     """A machine that carries out plans. One object serves one plan."""
 
@@ -61,7 +106,20 @@ class Backend(ABC):
 
     @abstractmethod
     def maps(self, x: np.ndarray, references: np.ndarray | None) -> Iterator[SequenceMap]:
-        """Interaction maps of x (N, L, 4), references (N, R, L, 4), in order."""
+        """Interaction maps of x (N, 4, L), references (N, R, 4, L), in order."""
+
+    @abstractmethod
+    def effects(
+        self,
+        x: np.ndarray,
+        references: np.ndarray | None,
+        mutants: Sequence[Mutants],
+        targets: Sequence[np.ndarray],
+    ) -> Iterator[Effects]:
+        """Any mutants of x (N, 4, L) at any targets (W,) or (M, W), -1 for none, in order.
+
+        The plan's own sources and targets play no part.
+        """
 
     @abstractmethod
     def attributions(
@@ -71,4 +129,12 @@ class Backend(ABC):
 
     @abstractmethod
     def predictions(self, x: np.ndarray) -> np.ndarray:
-        """Scores (N, K) of x (N, L, 4)."""
+        """Scores (N, K) of x (N, 4, L)."""
+
+
+def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted sum of values (G, ...) over the first axis, in its order whatever the shape."""
+    total = weights[0] * values[0]
+    for weight, value in zip(weights[1:], values[1:], strict=True):
+        total += weight * value
+    return total

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
-from dfim_fast.backends.base import Backend, SequenceMap
+from dfim_fast.backends.base import Backend, Effects, SequenceMap
 from dfim_fast.backends.passes import Acts, Passes, contributions, hypothetical
-from dfim_fast.backends.rows import MapBuilder, at_targets, delta_error
+from dfim_fast.backends.rows import EffectsBuilder, MapBuilder, at_targets, delta_error
 from dfim_fast.plan.plan import Plan
-from dfim_fast.sequence.mutants import single_nucleotide
+from dfim_fast.plan.planner import plan_spans
+from dfim_fast.sequence.mutants import Mutants, single_nucleotide
 from dfim_fast.sequence.one_hot import encode
 
 
@@ -64,8 +66,27 @@ class ReferenceBackend(Backend):
         for one, own in zip(x, repeat(None) if references is None else references, strict=False):
             yield self._map(one, own)
 
+    def effects(
+        self,
+        x: np.ndarray,
+        references: np.ndarray | None,
+        mutants: Sequence[Mutants],
+        targets: Sequence[np.ndarray],
+    ) -> Iterator[Effects]:
+        own = repeat(None) if references is None else references
+        for one, against, edits, wanted in zip(x, own, mutants, targets, strict=False):
+            edits = edits.as_sources()
+            plan = plan_spans(self.plan, edits.start, edits.width, wanted)
+            yield self._fill(EffectsBuilder, plan, one, against, edits).effects
+
     def _map(self, one: np.ndarray, references: np.ndarray | None) -> SequenceMap:
-        plan, passes = self.plan, self.passes
+        mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
+        return self._fill(MapBuilder, self.plan, one, references, mutants).map
+
+    def _fill(
+        self, kind: Any, plan: Plan, one: np.ndarray, references: Any, mutants: Mutants
+    ) -> Any:
+        passes = self.passes
         rows = one.T.astype(np.float64)
         acts = passes.forward(rows[None])
         against = [
@@ -73,15 +94,14 @@ class ReferenceBackend(Backend):
             for r in (() if references is None else references)
         ]
         original = self.importance(acts, against)
-        mutants = single_nucleotide(encode(one[None])[0], plan.sources)
         expected = np.mean([passes.scores(a)[:, 0] for a in against], axis=0) if against else None
-        builder = MapBuilder(plan, mutants, original, passes.scores(acts)[:, 0], expected)
+        builder = kind(plan, mutants, original, passes.scores(acts)[:, 0], expected)
         for i in range(len(mutants)):
             mutant = passes.forward(mutants[i : i + 1].apply(rows))
             lost = (original - self.importance(mutant, against))[:, :, None]
             index = np.array([i])
             builder.add(index, *at_targets(plan, mutants, index, lost), passes.scores(mutant))
-        return builder.map
+        return builder
 
     def attributions(
         self, x: np.ndarray, references: np.ndarray | None, hypothetical_bases: bool

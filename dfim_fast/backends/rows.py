@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfim_fast.backends.base import SequenceMap
+from dfim_fast.backends.base import Effects, SequenceMap, weighted
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
 
@@ -66,15 +66,13 @@ class MapBuilder:
         index : ndarray (B,)
         lost : ndarray (G, K, B, W)
             Importance lost at the targets of each mutant's source, per group.
-        own : ndarray (K, B)
-            Importance lost at the mutated positions.
+        own : ndarray (G, K, B)
+            Importance lost at the mutated positions, per group.
         predictions : ndarray (K, B)
         """
         source, base = self.mutants.slot[index].T
-        start = self.mutants.start[index]
-        columns = self.plan.targets[source]
-        last = start + self.mutants.width[index]
-        inside = (columns >= start[:, None]) & (columns < last[:, None])
+        columns, inside = target_columns(self.plan, self.mutants, index)
+        own = self.mean(own)
         dead = inside | (columns < 0) | ~self.plan.reach[:, source]
         picked = np.where(dead[None], lost.dtype.type(0), lost)
         mean = self.mean(picked)
@@ -95,6 +93,55 @@ class MapBuilder:
             self.map.delta_error = max(self.map.delta_error, error)
 
 
+class EffectsBuilder:
+    """Collects the same, group by group, into Effects; takes what MapBuilder takes.
+
+    Every mutant is a source of its own: the plan's targets are (M, W), slot 0 counts the mutants.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        mutants: Mutants,
+        original: np.ndarray,
+        predictions: np.ndarray,
+        expected: np.ndarray | None,
+    ) -> None:
+        self.plan, self.mutants = plan, mutants
+        groups, tasks, _ = original.shape
+        many, width = plan.targets.shape
+        self.effects = Effects(
+            lost=np.zeros((groups, tasks, many, width), original.dtype),
+            own=np.zeros((groups, tasks, many), original.dtype),
+            mutant_predictions=np.zeros((tasks, many), original.dtype),
+            attributions=original,
+            predictions=predictions.astype(original.dtype),
+            weights=group_weights(plan),
+            delta_error=None,
+        )
+        if plan.additive and expected is not None:
+            mean = group_mean(plan, original)
+            self.effects.delta_error = delta_error(mean, predictions, expected)
+
+    def add(
+        self, index: np.ndarray, lost: np.ndarray, own: np.ndarray, predictions: np.ndarray
+    ) -> None:
+        """Enter mutants ``index`` (B,); arguments as those of MapBuilder.add."""
+        columns, inside = target_columns(self.plan, self.mutants, index)
+        self.effects.lost[:, :, index] = np.where(inside | (columns < 0), 0, lost)
+        self.effects.own[:, :, index] = own
+        self.effects.mutant_predictions[:, index] = predictions
+
+
+def target_columns(
+    plan: Plan, mutants: Mutants, index: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Targets (B, W) of some mutants, and whether they lie inside the mutated span."""
+    columns = plan.targets[mutants.slot[index, 0]]
+    start = mutants.start[index, None]
+    return columns, (columns >= start) & (columns < start + mutants.width[index, None])
+
+
 def covers_all(plan: Plan) -> bool:
     """Whether the targets of every source are all positions, in order."""
     table = plan.targets
@@ -110,8 +157,7 @@ def at_targets(
     Returns
     -------
     lost : ndarray (G, K, B, W)
-    own : ndarray (K, B)
-        Mean over the groups.
+    own : ndarray (G, K, B)
     """
     columns = plan.targets[mutants.slot[index, 0]]
     shape = (*lost.shape[:2], *columns.shape)
@@ -119,13 +165,13 @@ def at_targets(
     start = mutants.start[index, None]
     rows = np.arange(lost.shape[3])
     inside = (rows >= start) & (rows < start + mutants.width[index, None])
-    own = np.where(inside, group_mean(plan, lost), 0).sum(2)
+    own = np.where(inside, lost, 0).sum(3)
     return picked, own
 
 
 def group_mean(plan: Plan, values: np.ndarray) -> np.ndarray:
     """Mean (...) of values (G, ...) over the groups of references."""
-    return np.einsum("g,g...->...", group_weights(plan).astype(values.dtype), values)
+    return weighted(group_weights(plan).astype(values.dtype), values)
 
 
 def group_weights(plan: Plan) -> np.ndarray:

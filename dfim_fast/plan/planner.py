@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from dfim_fast.errors import SettingsError
 from dfim_fast.graph.cone import reach
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Elementwise, Rule
-from dfim_fast.plan.cones import Cones, cones
+from dfim_fast.plan.cones import Cones, cones, hulls
 from dfim_fast.plan.cost import Cost, pass_cost
 from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
 
@@ -222,3 +223,22 @@ def make_plan(
         strategy=strategy,
         reason=reason,
     )
+
+
+def plan_spans(plan: Plan, start: np.ndarray, width: np.ndarray, targets: np.ndarray) -> Plan:
+    """The plan with the spans of one sequence as its sources, whatever its own were.
+
+    Parameters
+    ----------
+    plan : Plan
+    start, width : ndarray (M,)
+    targets : ndarray (W,) or (M, W) of int
+        Positions to read for each span; -1 for none.
+    """
+    table = np.broadcast_to(targets, (len(start), np.shape(targets)[-1]))
+    windows = plan.cones
+    if windows is not None:
+        trunk, widest = windows.split.trunk, int(width.max(initial=1))
+        windows = Cones(windows.split, *hulls(plan.graph, trunk, start, table, widest))
+    reachable = np.ones((len(plan.tasks), *table.shape), bool)
+    return replace(plan, sources=start, targets=table, reach=reachable, cones=windows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,12 @@ class Mutants:
     def __getitem__(self, part: slice) -> Mutants:
         """Return some of the mutants."""
         return Mutants(self.start[part], self.width[part], self.columns[part], self.slot[part])
+
+    def as_sources(self) -> Mutants:
+        """Return the same edits, each a source of its own: slot (m, 0)."""
+        number = np.arange(len(self), dtype=np.int32)
+        slot = np.stack([number, np.zeros_like(number)], axis=1)
+        return Mutants(self.start, self.width, self.columns, slot)
 
     def apply(self, x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Write the mutants out.
@@ -114,3 +121,27 @@ def single_nucleotide(codes: npt.NDArray[np.int8], sources: npt.ArrayLike) -> Mu
         columns=np.eye(4, dtype=np.float32)[base][:, None, :],
         slot=np.stack([source, base], axis=1).astype(np.int32),
     )
+
+
+def spans(starts: Sequence[int], columns: Sequence[npt.NDArray[np.floating]]) -> Mutants:
+    """Return mutants with a span each replaced.
+
+    Parameters
+    ----------
+    starts : sequence of int, (M,)
+        First replaced positions.
+    columns : sequence of ndarray, (width, 4)
+        What stands there instead, in A, C, G, T.
+
+    Returns
+    -------
+    Mutants
+        Slot (m, 0).
+    """
+    width = np.array([len(new) for new in columns], dtype=np.int32)
+    padded = np.zeros((len(columns), int(width.max(initial=1)), 4), dtype=np.float32)
+    for row, new in zip(padded, columns, strict=True):
+        row[: len(new)] = new
+    slot = np.zeros((len(width), 2), dtype=np.int32)
+    slot[:, 0] = np.arange(len(width))
+    return Mutants(np.array(starts, dtype=np.int32), width, padded, slot)

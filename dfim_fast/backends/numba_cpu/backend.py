@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from dfim_fast.backends.base import Backend, SequenceMap
+from dfim_fast.backends.base import Backend, Effects, SequenceMap
 from dfim_fast.backends.numba_cpu.cones.engine import ConeEngine
 from dfim_fast.backends.numba_cpu.convolution import _convolve
 from dfim_fast.backends.numba_cpu.events.walk import walk
 from dfim_fast.backends.numba_cpu.overrides import OVERRIDES
 from dfim_fast.backends.numba_cpu.sequence import References, Work, importance
-from dfim_fast.backends.numba_cpu.walks import EventEngine
+from dfim_fast.backends.numba_cpu.walks import EventEngine, held_bytes
 from dfim_fast.backends.numba_cpu.whole import WholeEngine
 from dfim_fast.backends.passes import Passes, hypothetical
-from dfim_fast.backends.rows import MapBuilder, delta_error, group_mean
+from dfim_fast.backends.rows import EffectsBuilder, MapBuilder, delta_error, group_mean
 from dfim_fast.jit import is_ready
 from dfim_fast.plan.plan import Plan
-from dfim_fast.sequence.mutants import single_nucleotide
+from dfim_fast.plan.planner import plan_spans
+from dfim_fast.sequence.mutants import Mutants, single_nucleotide, spans
 from dfim_fast.sequence.one_hot import encode
 
 
@@ -57,11 +59,14 @@ class NumbaBackend(Backend):
             return None
         return "compiling for this processor: half a minute at first use, kept on disk after"
 
-    def in_threads(self, items: list, call: Callable[[Any], Any]) -> list:
-        """``call`` on every item, in the order of the items."""
-        if self.plan.threads == 1 or len(items) == 1:
+    def in_threads(
+        self, items: list, call: Callable[[Any], Any], threads: int | None = None
+    ) -> list:
+        """``call`` on every item, in the order of the items; on all threads, or some."""
+        threads = threads or self.plan.threads
+        if threads == 1 or len(items) == 1:
             return [call(item) for item in items]
-        with ThreadPoolExecutor(self.plan.threads) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(call, items))
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
@@ -81,27 +86,83 @@ class NumbaBackend(Backend):
                 found = self._map(one, None if references is None else references[n])
             yield found
 
-    def _work(self, one: np.ndarray, own: np.ndarray | None) -> Work:
+    def effects(
+        self,
+        x: np.ndarray,
+        references: np.ndarray | None,
+        mutants: Sequence[Mutants],
+        targets: Sequence[np.ndarray],
+    ) -> Iterator[Effects]:
+        def one(n: int) -> Effects:
+            own = None if references is None else references[n]
+            return self._effects(x[n], own, mutants[n], targets[n])
+
+        with blas().limit(limits=1):
+            if self.events is None:
+                found = [one(n) for n in range(len(x))]
+            else:
+                found = self.in_threads(list(range(len(x))), one, self.lanes)
+        yield from found
+
+    @cached_property
+    def lanes(self) -> int:
+        """Sequences of few mutants that are walked side by side; memory bounds their number."""
+        room = self.plan.memory_limit // 2
+        return max(1, min(self.plan.threads, room // max(held_bytes(self.plan), 1)))
+
+    @cached_property
+    def walkers(self) -> SimpleQueue[EventEngine]:
+        """An event engine for each lane: its memory serves one sequence at a time."""
+        engines: SimpleQueue[EventEngine] = SimpleQueue()
+        for lane in range(self.lanes):
+            first = self.events if lane == 0 else None
+            engines.put(first or EventEngine(self.plan, self.passes.graph))
+        return engines
+
+    def _effects(
+        self, one: np.ndarray, own: np.ndarray | None, mutants: Mutants, targets: np.ndarray
+    ) -> Effects:
+        rows = np.ascontiguousarray(one.T, np.float32)
+        mutants = mutants.as_sources()
+        if self.events is not None:
+            engine = self.walkers.get()
+            try:
+                threads = max(1, self.plan.threads // self.lanes)
+                return engine.effects(rows, own, mutants, targets, threads)
+            finally:
+                self.walkers.put(engine)
+        plan = plan_spans(self.plan, mutants.start, mutants.width, targets)
+        return self._fill(EffectsBuilder, plan, self._work(one, own, mutants)).effects
+
+    def _work(self, one: np.ndarray, own: np.ndarray | None, mutants: Mutants) -> Work:
         rows = np.ascontiguousarray(one.T, np.float32)
         return Work(
             rows,
-            single_nucleotide(encode(one[None])[0], self.plan.sources),
+            mutants,
             self.passes.forward(rows[None]),
             References(self.passes, own, self.plan.memory_limit - self.plan.workspace),
         )
 
     def _map(self, one: np.ndarray, own: np.ndarray | None) -> SequenceMap:
-        plan, passes = self.plan, self.passes
+        mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
         if self.events is not None:
-            mutants = single_nucleotide(encode(one[None])[0], plan.sources)
             return self.events.map(np.ascontiguousarray(one.T, np.float32), own, mutants)
-        work = self._work(one, own)
+        return self._fill(MapBuilder, self.plan, self._work(one, own, mutants)).map
+
+    def _fill(self, kind: Any, plan: Plan, work: Work) -> Any:
+        """A builder of that kind, filled by cones or else by whole passes."""
+        passes, cones, whole = self.passes, self.cones, self.whole
+        if plan is not self.plan:  # the spans of one sequence
+            cones = ConeEngine(plan, passes, plan.cones) if plan.cones else None
+            whole = WholeEngine(plan, passes, self.in_threads)
         original = importance(plan, passes, work.acts, work.references)[:, :, 0]
         scores = passes.scores(work.acts)[:, 0]
-        builder = MapBuilder(plan, work.mutants, original, scores, work.references.mean_score)
-        if self.cones is None or not self.cones.fill(work, builder, self.in_threads):
-            self.whole.fill(work, original, builder)
-        return builder.map
+        builder = kind(plan, work.mutants, original, scores, work.references.mean_score)
+        if not len(work.mutants):
+            return builder
+        if cones is None or not cones.fill(work, builder, self.in_threads):
+            whole.fill(work, original, builder)
+        return builder
 
     def attributions(
         self, x: np.ndarray, references: np.ndarray | None, hypothetical_bases: bool
@@ -117,7 +178,7 @@ class NumbaBackend(Backend):
         self, one: np.ndarray, own: np.ndarray | None, hypothetical_bases: bool
     ) -> tuple[np.ndarray, float | None]:
         plan, passes = self.plan, self.passes
-        work = self._work(one, own)
+        work = self._work(one, own, spans([], []))
         original = importance(plan, passes, work.acts, work.references)[:, :, 0]
         scores = passes.scores(work.acts)[:, 0]
         plain = group_mean(plan, original)

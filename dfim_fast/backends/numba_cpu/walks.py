@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfim_fast.backends.base import SequenceMap
+from dfim_fast.backends.base import Effects, SequenceMap
 from dfim_fast.backends.numba_cpu.events.layout import unsupported
 from dfim_fast.backends.numba_cpu.events.program import compile_events
-from dfim_fast.backends.rows import covers_all
+from dfim_fast.backends.rows import covers_all, group_weights
 from dfim_fast.graph.graph import Graph
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
@@ -37,8 +37,7 @@ class EventEngine:
         """Why the walk cannot carry out a plan, or None."""
         if plan.strategy != "events":
             return plan.reason
-        each = 4 * plan.graph.values(plan.graph.needed(plan.tasks))
-        needed = COPIES * plan.n_references * each
+        needed = held_bytes(plan)
         if needed > plan.memory_limit // 2:  # whatever the threads' own share: same bits for all
             return f"its references would take {needed / 1e6:.0f} MB"
         return unsupported(plan.graph, list(plan.tasks))
@@ -70,3 +69,41 @@ class EventEngine:
             reference_predictions=found.reference_predictions,
             delta_error=found.delta_error if plan.additive else None,
         )
+
+    def effects(
+        self, rows: np.ndarray, own: np.ndarray | None, mutants: Mutants, targets: np.ndarray,
+        threads: int,
+    ) -> Effects:  # fmt: skip
+        """Any mutants of one sequence, (L, 4) with its references (R, 4, L), at any targets.
+
+        Each group of references is a run of its own, which keeps the groups apart.
+        """
+        plan = self.plan
+        groups = max(plan.groups, 1)
+        runs = [
+            self.program.run(
+                rows,
+                None if own is None else np.ascontiguousarray(own[g::groups].swapaxes(1, 2)),
+                mutants.start,
+                mutants.width,
+                mutants.columns,
+                targets,
+                threads,
+            )
+            for g in range(groups)
+        ]
+        errors = [run.delta_error for run in runs if run.delta_error is not None and plan.additive]
+        return Effects(
+            lost=np.stack([run.fis for run in runs]),
+            own=np.stack([run.self_effect for run in runs]),
+            mutant_predictions=runs[0].mutant_predictions,
+            attributions=np.stack([run.attributions for run in runs]),
+            predictions=runs[0].predictions,
+            weights=group_weights(plan),
+            delta_error=max(errors, default=None),
+        )
+
+
+def held_bytes(plan: Plan) -> int:
+    """Memory that the references of one sequence take in the walk."""
+    return COPIES * plan.n_references * 4 * plan.graph.values(plan.graph.needed(plan.tasks))

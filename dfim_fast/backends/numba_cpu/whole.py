@@ -8,7 +8,7 @@ import numpy as np
 
 from dfim_fast.backends.numba_cpu.sequence import Work, importance
 from dfim_fast.backends.passes import Passes
-from dfim_fast.backends.rows import MapBuilder, at_targets
+from dfim_fast.backends.rows import EffectsBuilder, MapBuilder, at_targets
 from dfim_fast.plan.plan import Plan
 
 
@@ -26,7 +26,7 @@ class WholeEngine:
     def __init__(self, plan: Plan, passes: Passes, in_threads: Callable[..., list]) -> None:
         self.plan, self.passes, self.in_threads = plan, passes, in_threads
 
-    def fill(self, work: Work, original: np.ndarray, builder: MapBuilder) -> None:
+    def fill(self, work: Work, original: np.ndarray, builder: MapBuilder | EffectsBuilder) -> None:
         """Enter all mutants; original: (G, K, L)."""
         plan, passes, mutants = self.plan, self.passes, work.mutants
 

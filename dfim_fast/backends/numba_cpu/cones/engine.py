@@ -19,7 +19,7 @@ from dfim_fast.backends.numba_cpu.cones.head import (
 )
 from dfim_fast.backends.numba_cpu.sequence import Work
 from dfim_fast.backends.passes import Acts, Passes, contributions
-from dfim_fast.backends.rows import MapBuilder
+from dfim_fast.backends.rows import EffectsBuilder, MapBuilder
 from dfim_fast.graph.graph import Task
 from dfim_fast.ops.base import Elementwise
 from dfim_fast.ops.max_pool import MaxPool
@@ -144,23 +144,29 @@ class ConeEngine:
         for first in range(0, len(order), self.tile):
             index = order[first : first + self.tile]
             source, start = mutants.slot[index, 0], mutants.start[index].astype(np.int64)
-            replaced = mutants.columns[index]
-            changed = np.arange(replaced.shape[1]) < mutants.width[index, None]
-            at = np.minimum(start[:, None] + np.arange(replaced.shape[1]), len(rows) - 1)
-            change = np.where(changed[:, :, None], replaced, rows[at])
+            replaced, width = mutants.columns[index], mutants.width[index, None]
+            # of one width, and inside the sequence: a short span at its end begins further in
+            begin = np.minimum(start, len(rows) - replaced.shape[1])
+            offset = np.arange(replaced.shape[1]) - (start - begin)[:, None]
+            changed = (offset >= 0) & (offset < width)
+            new = np.take_along_axis(replaced, np.maximum(offset, 0)[:, :, None], axis=1)
+            own = rows[begin[:, None] + np.arange(replaced.shape[1])]
+            change = np.where(changed[:, :, None], new, own)
             made.append(
                 Tile(
                     index,
                     _windows(self.changed, source),
                     _windows(self.differing, source),
-                    Piece(start, change),
+                    Piece(begin, change),
                     changed,
                     self.plan.targets[source],
                 )
             )
         return made
 
-    def fill(self, work: Work, builder: MapBuilder, in_threads: Callable[..., list]) -> bool:
+    def fill(
+        self, work: Work, builder: MapBuilder | EffectsBuilder, in_threads: Callable[..., list]
+    ) -> bool:
         """Enter all mutants of one sequence.
 
         Returns
@@ -208,7 +214,7 @@ class ConeEngine:
                     tile.pieces = None
                     sizes = np.bincount(np.arange(count) % len(found[0])).astype(np.float32)
                     lost = found[0] / sizes[:, None, None, None]
-                    own = builder.mean(found[1] / sizes[:, None, None])
+                    own = found[1] / sizes[:, None, None]
                     builder.add(tile.index, lost, own, passes.scores({**acts, **heads[k]}))
 
             in_threads(list(range(len(tiles))), near)
@@ -343,7 +349,6 @@ class ConeEngine:
         in_window = np.clip(in_window, 0, width - 1)
         at = tile.change.start[:, None] + np.arange(tile.change.width)
         changed = tile.changed
-        at = np.minimum(at, length - 1)
         edited = rows[window]
         spot = np.clip(at - start[:, None], 0, width - 1)
         lines = np.arange(count)[:, None]
