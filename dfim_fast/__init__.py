@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dfim_fast.maps.attribution import attribute
     from dfim_fast.maps.interaction import InteractionMap, interaction_map
     from dfim_fast.maps.model import Model, load_model
+    from dfim_fast.maps.motif import motif_interactions
     from dfim_fast.sequence.one_hot import one_hot
     from dfim_fast.sequence.shuffle import dinucleotide_shuffle
     from dfim_fast.stats.null import null_map
@@ -43,6 +44,7 @@ _HOME = {
     "load_model": "maps.model",
     "InteractionMap": "maps.interaction",
     "Model": "maps.model",
+    "motif_interactions": "maps.motif",
     "null_map": "stats.null",
     "one_hot": "sequence.one_hot",
     "significance": "stats.significance",
@@ -63,6 +65,7 @@ __all__ = [
     "dinucleotide_shuffle",
     "interaction_map",
     "load_model",
+    "motif_interactions",
     "null_map",
     "one_hot",
     "significance",

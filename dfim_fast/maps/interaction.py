@@ -13,7 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dfim_fast.maps.model import Model
-from dfim_fast.maps.request import Request, make_request, warn_delta
+from dfim_fast.maps.request import Request, made_with, make_request, warn_delta
 from dfim_fast.maps.storage import Room
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.one_hot import encode
@@ -135,27 +135,17 @@ class InteractionMap:
     @property
     def provenance(self) -> dict[str, Any]:
         """What these numbers are: a null has to agree with it, all but ``kind``."""
-        s = self.settings
         shape = hashlib.sha256()
         for array in (self.sources, self.target_table):
             shape.update(np.ascontiguousarray(array, np.int64).tobytes())
-        deeplift = s["method"] == "deeplift"
         return {
             "kind": self.kind,
             "quantity": "fis",
             "source_width": 1,
             "target_width": 1,
             "mutant_rule": "snv",
-            "method": s["method"],
-            "references": (s["references"], self.plan.n_references) if deeplift else None,
-            "gc": s["gc"] if deeplift and s["references"] == "gc" else None,
-            "contribution": s["contribution"] if deeplift else None,
-            "maxpool": s["maxpool"] if deeplift else None,
-            "epsilon": s["epsilon"] if deeplift else None,
-            "task": list(self.task_names),
+            **made_with(self.model_hash, self.settings, self.plan.n_references),
             "reduction": "none",
-            "model_hash": self.model_hash,
-            "target": s["target"],
             "window": self.window,
             "sources_targets": shape.hexdigest()[:16],
         }

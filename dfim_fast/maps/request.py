@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,14 +51,16 @@ class Request:
 
     def own_references(self, first: int, last: int) -> np.ndarray | None:
         """References (n, R, 4, L) of sequences first to last, or None for gradients."""
+        return self.references_of(slice(first, last))
+
+    def references_of(self, rows: slice | list[int]) -> np.ndarray | None:
+        """References (n, R, 4, L) of some sequences, or None for gradients."""
         if not self.plan.n_references:
             return None
         given, s = self.references, self.settings
         if isinstance(given, np.ndarray) and given.ndim == 4:
-            given = given[first:last]
-        return make_references(
-            self.x[first:last], given, s["n_references"], s["gc"], s["random_state"]
-        )
+            given = given[rows]
+        return make_references(self.x[rows], given, s["n_references"], s["gc"], s["random_state"])
 
     def announce(self, progress: bool) -> None:
         """Say on standard error why the first map will take long, if it will."""
@@ -156,6 +158,23 @@ def make_request(
     return Request(
         model, x, labels, plan, make_backend(backend, plan), several, settings, references
     )
+
+
+def made_with(model_hash: str, settings: Mapping[str, Any], n_references: int) -> dict[str, Any]:
+    """Provenance that every score has: what a null's numbers have to share with it."""
+    deeplift = settings["method"] == "deeplift"
+    kind = settings["references"]
+    return {
+        "method": settings["method"],
+        "references": (kind, n_references) if deeplift else None,
+        "gc": settings["gc"] if deeplift and kind == "gc" else None,
+        "contribution": settings["contribution"] if deeplift else None,
+        "maxpool": settings["maxpool"] if deeplift else None,
+        "epsilon": settings["epsilon"] if deeplift else None,
+        "task": list(settings["tasks"]),
+        "model_hash": model_hash,
+        "target": settings["target"],
+    }
 
 
 def count_references(

@@ -60,7 +60,7 @@ def make_references(
     integer = isinstance(n_references, int | np.integer) and not isinstance(n_references, bool)
     if not integer or n_references < 1:
         raise SettingsError(f"n_references={n_references!r}: pass an integer of at least 1")
-    _check_gc(gc)
+    check_gc(gc)
     one_hot = as_one_hot(X)
     if not isinstance(references, str):
         return _own_references(one_hot, references)
@@ -91,13 +91,13 @@ def gc_background(X: Any, gc: float = 0.46) -> npt.NDArray[np.float32]:
     InputError
         If ``X`` is not valid DNA.
     """
-    _check_gc(gc)
+    check_gc(gc)
     frequencies = np.array([1 - gc, gc, gc, 1 - gc], dtype=np.float32) / 2
     known = _known(as_one_hot(X))
     return (known[:, None, None, :] * frequencies[:, None]).astype(np.float32, copy=False)
 
 
-def _check_gc(gc: float) -> None:
+def check_gc(gc: float) -> None:
     number = isinstance(gc, int | float | np.integer | np.floating)
     if not number or not 0 <= gc <= 1:  # NaN fails the comparison too
         raise SettingsError(f"gc={gc!r} is no GC content; pass a fraction between 0 and 1")
