@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from dfim_fast.errors import InputError, NullError, SettingsError
 from dfim_fast.stats.provenance import check_match
 
 LEVELS = ("global", "task", "sequence")
+POOLS = (*LEVELS, "target")
+# Bins of distance, in bp, that pool="target" keeps apart: those of the paper's Fig. 3B.
+EDGES = (20, 50, 100, 200)
 ALL = "all"  # the one key of level "global", and the one task of arrays
 
 Rows = slice | np.ndarray  # a slice where the rows are neighbours, else their numbers, ascending
@@ -43,6 +47,8 @@ class Cells:
     provenance : mapping or None
     originals : ndarray, (N, L), int8, or None
         Codes of the unchanged sequences, where known.
+    stratum : list of (str, str), or None
+        Target and bin of distance of each row, for tables of pairs.
     """
 
     role: str
@@ -55,21 +61,24 @@ class Cells:
     sequence_labels: list[Hashable]
     provenance: Mapping[str, Any] | None
     originals: np.ndarray | None = None
+    stratum: list[tuple[str, str]] | None = None
 
     def groups(self, level: str, option: str) -> dict[Hashable, Rows]:
         """Rows of each pool or family.
 
         Parameters
         ----------
-        level : {"global", "task", "sequence"}
-            "sequence" means each sequence within each task: tasks have scales of their own.
+        level : {"global", "task", "sequence", "target"}
+            "sequence" means each sequence within each task: tasks have scales of their own;
+            "target" each target and bin of distance within each task.
         option : str
             The option that asked, for the message.
 
         Returns
         -------
         dict
-            Key "all", a task label, or (task label, sequence label), to rows.
+            Key "all", a task label, (task label, sequence label), or (task label, target, bin of
+            distance), to rows.
 
         Raises
         ------
@@ -80,7 +89,13 @@ class Cells:
             return {ALL: slice(0, len(self.values))}
         if not self.task_labels:
             raise self._lacks(f"{option}={level!r}", "task")
-        if level == "task":
+        if level == "target":
+            if self.stratum is None:
+                raise self._lacks(f"{option}={level!r}", "target' and 'distance")
+            labels = [(self.task_labels[t], *own)
+                      for t, own in zip(self.task, self.stratum, strict=True)]  # fmt: skip
+            codes, keys = pd.factorize(np.fromiter(labels, dtype=object, count=len(labels)))
+        elif level == "task":
             codes, keys = self.task, list(self.task_labels)
         else:
             if self.sequence is None:
@@ -243,6 +258,9 @@ def _from_table(table: pd.DataFrame, role: str) -> Cells:
         columns = ", ".join(map(str, table.columns))
         raise InputError(f"the {role} are a table without a column 'fis' (it has: {columns})")
     values = _numeric(table["fis"].to_numpy(), f"column 'fis' of the {role}")[:, None]
+    tested = ~np.isnan(values)
+    if "reachable" in table.columns:  # the others are zero by construction
+        tested &= table["reachable"].to_numpy(dtype=bool)[:, None]
     provenance = table.attrs.get("provenance")
     task, task_labels = _labels_of(table, "task")
     if task is None:
@@ -255,13 +273,28 @@ def _from_table(table: pd.DataFrame, role: str) -> Cells:
         role=role,
         form="table",
         values=values,
-        tested=~np.isnan(values),
+        tested=tested,
         task=task,
         task_labels=task_labels,
         sequence=sequence,
         sequence_labels=sequence_labels,
         provenance=provenance,
+        stratum=_strata(table),
     )
+
+
+def distance_labels(distance: Any, edges: Sequence[float]) -> np.ndarray:
+    """The bin of each distance in words: "under 20", "20-50", ..., "200 and more"."""
+    words = [f"under {edges[0]:g}", *(f"{a:g}-{b:g}" for a, b in pairwise(edges)),
+             f"{edges[-1]:g} and more"]  # fmt: skip
+    return np.asarray(words, dtype=object)[np.searchsorted(edges, distance, side="right")]
+
+
+def _strata(table: pd.DataFrame) -> list[tuple[str, str]] | None:
+    if not {"target", "distance"} <= set(table.columns):
+        return None
+    bins = distance_labels(table["distance"].to_numpy(), EDGES)
+    return list(zip(table["target"].astype(str), bins, strict=True))
 
 
 def _labels_of(table: pd.DataFrame, column: str) -> tuple[np.ndarray | None, list[Hashable]]:

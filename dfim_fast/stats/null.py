@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from dfim_fast.errors import SettingsError
+from dfim_fast.maps.features import check_features
 from dfim_fast.maps.interaction import interaction_map
+from dfim_fast.maps.motif import matched_pairs, motif_interactions
 from dfim_fast.sequence.one_hot import encode
 from dfim_fast.sequence.shuffle import dinucleotide_shuffle
 
@@ -60,53 +63,70 @@ def null_map(
     kind: str = "dinucleotide",
     n: int = 1,
     random_state: int = 0,
+    *,
+    features: pd.DataFrame | None = None,
     **settings: Any,
-) -> NullMap:
-    """Interaction maps of dinucleotide-shuffled sequences, the paper's null (section 2.4).
+) -> NullMap | pd.DataFrame:
+    """Interaction scores of changed input: what scores look like where nothing interacts.
+
+    "dinucleotide", the paper's null (section 2.4): dinucleotide-shuffled sequences; of motif pairs,
+    the same spans in them. It asks whether a sequence has strong features. "matched", for motif
+    pairs: the same sequences and targets, with sources of the same width that hold no feature. It
+    asks whether this pair interacts; `significance` pools it by target, distance and task.
 
     Parameters
     ----------
     model : Model
     X : list of str, or one-hot array, (N, 4, L)
         The sequences whose scores are to be judged.
-    kind : {"dinucleotide"}
+    kind : {"dinucleotide", "matched"}
     n : int
-        Shuffles of each sequence.
+        Shuffles of each sequence, or spans for each source feature.
     random_state : int
         Seed of the shuffles and, as in interaction_map, of the references; the two never draw the
         same shuffle.
+    features : DataFrame, optional
+        As in :func:`dfim_fast.motif_interactions`: the null is of its table then.
     **settings
-        Passed to :func:`dfim_fast.interaction_map`; give those the scores were made with. What
-        belongs to each sequence (references (N, R, 4, L), names) is given to all its shuffles.
+        Passed to :func:`dfim_fast.interaction_map`, or to ``motif_interactions``; give those the
+        scores were made with. What belongs to each sequence (references (N, R, 4, L), names) is
+        given to all its shuffles.
 
     Returns
     -------
-    NullMap
+    NullMap, or DataFrame with ``features``
 
     Raises
     ------
     SettingsError
-        For another kind, or as interaction_map and dinucleotide_shuffle.
+        For another kind, or as what makes the scores.
     InputError
-        As interaction_map and dinucleotide_shuffle.
+        As interaction_map, motif_interactions and dinucleotide_shuffle.
     """
-    if kind == "matched":
+    if kind not in ("dinucleotide", "matched"):
         raise SettingsError(
-            "null_map: kind='matched' is for tables of motif pairs and variants, not for maps; "
-            "use kind='dinucleotide'"
+            f"null_map: kind={kind!r} is not known; use 'dinucleotide' or 'matched'"
         )
-    if kind != "dinucleotide":
-        raise SettingsError(f"null_map: kind={kind!r} is not known; use 'dinucleotide'")
+    if kind == "matched":
+        if features is None:
+            raise SettingsError(
+                "null_map: kind='matched' is for tables of motif pairs, not for maps; "
+                "use kind='dinucleotide', or pass features="
+            )
+        progress = settings.pop("progress", True)
+        return matched_pairs(model, X, features, n, random_state, progress, settings)
     originals = encode(X)
     shuffles = dinucleotide_shuffle(X, n=n, random_state=random_state, purpose="null")
+    shuffled = shuffles.reshape(-1, *shuffles.shape[2:])
+    names = settings.pop("names", None)
     references = settings.get("references")
     if references is not None and np.ndim(references) == 4:
         settings["references"] = np.repeat(np.asarray(references), n, axis=0)
-    if settings.get("names") is not None:
-        settings["names"] = [name for name in settings["names"] for _ in range(n)]
-    maps = interaction_map(
-        model, shuffles.reshape(-1, *shuffles.shape[2:]), random_state=random_state, **settings
-    )
+    if features is not None:
+        return _shuffled_pairs(model, shuffled, names, n, features, random_state, settings)
+    if names is not None:
+        settings["names"] = [name for name in names for _ in range(n)]
+    maps = interaction_map(model, shuffled, random_state=random_state, **settings)
     return NullMap(
         fis=maps.fis,
         mask=maps.mask,
@@ -119,3 +139,25 @@ def null_map(
         n=n,
         random_state=random_state,
     )
+
+
+def _shuffled_pairs(
+    model: Any,
+    shuffled: np.ndarray,
+    names: list[str] | None,
+    n: int,
+    features: pd.DataFrame,
+    random_state: int,
+    settings: dict[str, Any],
+) -> pd.DataFrame:
+    """Pairs of the same spans in n shuffles of each sequence, (N*n, 4, L)."""
+    labels = [str(i) for i in range(len(shuffled) // n)] if names is None else list(names)
+    rows = np.asarray(check_features(features, labels, shuffled.shape[-1]).row_of_table)
+    copies = [features.assign(sequence=rows * n + k) for k in range(n)]
+    table = motif_interactions(
+        model, shuffled, pd.concat(copies, ignore_index=True), random_state=random_state, **settings
+    )
+    made = table.attrs["provenance"]
+    table["sequence"] = np.asarray(labels, dtype=object)[table["sequence"].astype(int) // n]
+    table.attrs["provenance"] = {**made, "kind": "dinucleotide"}
+    return table

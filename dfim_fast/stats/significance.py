@@ -7,6 +7,7 @@ choices. Masked cells never enter a fit, a count or a correction.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from dfim_fast.errors import NullError, SettingsError
-from dfim_fast.stats.cells import LEVELS, Cells, Rows, grouped, match_sequences, read
+from dfim_fast.stats.cells import LEVELS, POOLS, Cells, Rows, grouped, match_sequences, read
 from dfim_fast.stats.correction import adjusted, decoy
 from dfim_fast.stats.outcome import Significance
 from dfim_fast.stats.tails import EmpiricalNull, GaussianNull
@@ -27,7 +28,7 @@ def significance(
     scores: Any,
     null: Any,
     null_model: str = "empirical",
-    pool: str = "task",
+    pool: str | None = None,
     family: str = "task",
     correction: str = "bh",
     alpha: float = 0.05,
@@ -46,8 +47,11 @@ def significance(
         provenance in ``attrs["provenance"]``. Axis 0 of an array is the sequence; an array is one
         task. NaN is masked. Shapes need not agree; with ``pool="sequence"`` the sequences must.
     null_model : {"empirical", "gaussian"}
-    pool : {"global", "task", "sequence"}
-        Which null values judge a score: all, those of its task, or those of its task and sequence.
+    pool : {"global", "task", "sequence", "target"}, optional
+        Which null values judge a score: all, those of its task, those of its task and sequence, or,
+        for tables of pairs, those of its task, target and bin of distance (under 20, 20-50, 50-100,
+        100-200, 200 bp and more). By default "target" for a matched null and "task" for others.
+        Scores whose target and distance the null never saw are left untested, with a warning.
     family : {"global", "task", "sequence"}
         Which tests are corrected together, likewise.
     correction : {"bh", "by", "decoy"}
@@ -74,8 +78,12 @@ def significance(
     InputError
         If either side is no map, table or array of real numbers, or holds infinite values.
     """
-    check_settings(null_model, pool, family, correction, alpha)
+    check_settings(null_model, pool or "task", family, correction, alpha)
     observed, nulls = read(scores, null)
+    if pool is None:
+        matched = (nulls.provenance or {}).get("kind") == "matched"
+        pairs = observed.stratum is not None and nulls.stratum is not None
+        pool = "target" if matched and pairs else "task"
     if not observed.tested.any():
         raise SettingsError(
             f"no tested cells: all {observed.values.size} scores are masked; "
@@ -161,7 +169,7 @@ def check_settings(null_model: str, pool: str, family: str, correction: str, alp
     SettingsError
     """
     _check_choice("null_model", null_model, NULL_MODELS)
-    _check_choice("pool", pool, LEVELS)
+    _check_choice("pool", pool, POOLS)
     _check_choice("family", family, LEVELS)
     _check_choice("correction", correction, CORRECTIONS)
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
@@ -210,7 +218,17 @@ def _pools(observed: Cells, nulls: Cells, pool: str) -> dict[Hashable, tuple[Row
             pools[key] = rows, of_null[key]
         else:
             empty.append(key)
-    if empty:
+    if empty and pool == "target" and pools:
+        lost = [observed.groups(pool, "pool")[key] for key in empty]
+        untested = sum(int(observed.tested[own].sum()) for own in lost)
+        for own in lost:
+            observed.tested[own] = False
+        warnings.warn(
+            f"{untested} scores have a target and distance that the null never saw, such as "
+            f"{empty[0]!r}: they are left untested; a larger null has more",
+            stacklevel=3,
+        )
+    elif empty:
         raise NullError(
             f"pool={pool!r}: the null has no values for {len(empty)} of "
             f"{len(empty) + len(pools)} pools, the first {empty[0]!r}; make a null of the same "
