@@ -34,6 +34,9 @@ class SequenceMap:
     delta_error : float or None
         Largest |sum C - (Y - Y_reference)| over original and mutants, relative to sum |C|; None
         where the rule is not additive.
+    fold_spread, sign_agreement : ndarray like fis, or None
+        Standard deviation over folds, and the share of them with the sign of fis, their mean; None
+        for a single network.
     """
 
     fis: np.ndarray
@@ -44,6 +47,8 @@ class SequenceMap:
     predictions: np.ndarray
     reference_predictions: np.ndarray | None
     delta_error: float | None
+    fold_spread: np.ndarray | None = None
+    sign_agreement: np.ndarray | None = None
 
 
 @dataclass
@@ -96,6 +101,7 @@ class Backend(ABC):
     name: str
     dtype: type  # of the results
     chunk = 1  # sequences that are handed over together
+    folds = 1  # networks whose mean it gives
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

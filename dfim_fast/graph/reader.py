@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from dfim_fast.errors import ModelError, SettingsError
-from dfim_fast.graph.graph import Graph, GraphNode, Task
+from dfim_fast.graph.graph import Graph, GraphNode
+from dfim_fast.graph.heads import LOGIT, Head, Scorer
 from dfim_fast.graph.simplify import simplify
-from dfim_fast.graph.source import InputSpec, input_specs
+from dfim_fast.graph.source import InputSpec, constant_inputs, input_specs
+from dfim_fast.graph.strands import both_strands
 from dfim_fast.ops.base import Operator, Shape
-from dfim_fast.ops.concat import Concat
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.registry import Unsupported, readers
@@ -38,9 +40,19 @@ class Unread:
 
 
 class Importer:
-    """Builds a graph node by node; ``problems`` collects what stands in the way."""
+    """Builds a graph node by node; ``problems`` collects what stands in the way.
 
-    def __init__(self, proto: Any, spec: InputSpec) -> None:
+    Parameters
+    ----------
+    proto : onnx.ModelProto
+    spec : InputSpec
+    constants : dict of ndarray, optional
+        Values of the other inputs.
+    """
+
+    def __init__(
+        self, proto: Any, spec: InputSpec, constants: dict[str, np.ndarray] | None = None
+    ) -> None:
         self.nodes: list[GraphNode] = []
         self.problems: list[str] = []
         self.opset = max(
@@ -50,6 +62,7 @@ class Importer:
         shape = (spec.length, 4)
         self.add(spec.name, Input(spec.length), (), [])
         self.values: dict[str, Any] = {"": None, spec.name: Tensor(0, shape, spec.axes, batch)}
+        self.values.update(constants or {})
         nodes, names = needed(proto.graph)
         elsewhere = []
         for weight in (w for w in proto.graph.initializer if w.name in names):
@@ -162,9 +175,10 @@ def fold(proto: Any, inputs: list[Any], opset: int) -> list[np.ndarray]:
 def read_graph(
     proto: Any,
     label: str,
-    target: str = "logit",
+    head: Head = LOGIT,
     sequence_length: int | None = None,
     flat_order: str | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> Graph:
     """The graph of an ONNX model.
 
@@ -173,23 +187,26 @@ def read_graph(
     proto : onnx.ModelProto
     label : str
         Name of the model in messages.
-    target : {"logit", "output"}
-        Whether a Sigmoid or Softmax at an output is scored at its input or as it is.
+    head : Head
+        What is scored.
     sequence_length : int, optional
         Needed where the model leaves the length open.
     flat_order : {"CL", "LC"}, optional
         How a flat input is laid out: position fastest or base fastest. Found out from the first
         reshape where there is one; else "CL".
+    constants : mapping of str to number or array, optional
+        What every input but the sequence is held at.
 
     Raises
     ------
     ModelError
         Every problem of the model, one line each.
     SettingsError
-        For ``flat_order`` where the input is not flat.
+        For ``flat_order`` where the input is not flat, or constants that fit no input.
     """
     first: list[str] = []
-    for spec in input_specs(proto, label, sequence_length):
+    constants = constants or {}
+    for spec in input_specs(proto, label, sequence_length, constants):
         if flat_order and len(spec.axes) != 2:
             raise SettingsError(
                 f"{label}: flat_order={flat_order!r} is for a flat input (N, 4L), but input "
@@ -197,10 +214,11 @@ def read_graph(
             )
         if flat_order and spec.axes[1] != flat_order:
             continue
-        importer = Importer(proto, spec)
-        graph = None if importer.problems else finish(importer, proto, target)
+        importer = Importer(proto, spec, constant_inputs(proto, label, spec, constants))
+        graph = None if importer.problems else finish(importer, proto, head)
         if graph is not None:
-            return simplify(graph)
+            graph = simplify(graph)
+            return both_strands(graph) if head.reverse_complement else graph
         first = first or importer.problems
     count = "1 problem" if len(first) == 1 else f"{len(first)} problems"
     if len(first) == 1:
@@ -208,15 +226,20 @@ def read_graph(
     raise ModelError("\n".join([f"{label}: {count}:", *(f"  {p}" for p in first)]))
 
 
-def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
+def finish(importer: Importer, proto: Any, head: Head) -> Graph | None:
     """Turn the graph outputs into tasks."""
-    tasks: list[Task] = []
+    outputs: list[tuple[str, Tensor]] = []
     for output in proto.graph.output:
         value = importer.values.get(output.name)
-        if not isinstance(value, Tensor):
+        if isinstance(value, Tensor):
+            outputs.append((output.name, value))
+        else:
             importer.problems.append(f"output {output.name!r}: does not depend on the sequence")
-            continue
-        tasks += output_tasks(output.name, value, importer.nodes, target == "logit")
+    try:
+        tasks = Scorer(importer, head).tasks(outputs)
+    except Unsupported as reason:
+        importer.problems.append(str(reason))
+        return None
     graph = Graph(tuple(importer.nodes), tuple(tasks))
     for i in graph.needed(range(len(tasks))):
         if graph.nodes[i].op.output_only:
@@ -225,39 +248,3 @@ def finish(importer: Importer, proto: Any, target: str) -> Graph | None:
                 "only at an output and scored at its input; use target='logit'"
             )
     return None if importer.problems else graph
-
-
-def output_tasks(name: str, value: Tensor, nodes: list[GraphNode], unsquash: bool) -> list[Task]:
-    """One task for each number of an output, in ONNX order."""
-    rows, channels = value.shape
-    order = "".join(value.axes)
-    count = rows * channels
-    tasks = []
-    for k in range(count):
-        if rows == 1 or channels == 1:
-            row, channel, label = (k if channels == 1 else 0), (0 if channels == 1 else k), str(k)
-        elif order.index("L") < order.index("C"):
-            row, channel = divmod(k, channels)
-            label = f"{row},{channel}"
-        else:
-            channel, row = divmod(k, rows)
-            label = f"{channel},{row}"
-        task = Task(name if count == 1 else f"{name}[{label}]", value.node, row, channel)
-        tasks.append(before_squash(task, nodes) if unsquash else task)
-    return tasks
-
-
-def before_squash(task: Task, nodes: list[GraphNode]) -> Task:
-    """The same number before its Sigmoid or Softmax, also where Concat joined several."""
-    node = nodes[task.node]
-    if isinstance(node.op, Concat):
-        row, channel = task.position, task.channel
-        for i in node.inputs:
-            rows, channels = nodes[i].shape
-            if row < rows and channel < channels:
-                inner = before_squash(Task(task.name, i, row, channel), nodes)
-                return inner if inner.squashed else task
-            row, channel = (row - rows, channel) if node.op.axis == 1 else (row, channel - channels)
-    if node.op.squashes:
-        return Task(task.name, node.inputs[0], task.position, task.channel, squashed=True)
-    return task

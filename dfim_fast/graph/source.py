@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx.inliner
 
-from dfim_fast.errors import ModelError
+from dfim_fast.errors import ModelError, SettingsError
 from dfim_fast.ops.layout import Axes
 
 
@@ -61,21 +63,39 @@ class InputSpec:
     batch: int | None
 
 
-def input_specs(proto: Any, label: str, sequence_length: int | None) -> list[InputSpec]:
+def inputs_of(proto: Any) -> list[Any]:
+    """The ONNX inputs that are no weights."""
+    weights = {t.name for t in proto.graph.initializer}
+    return [i for i in proto.graph.input if i.name not in weights]
+
+
+def input_specs(
+    proto: Any,
+    label: str,
+    sequence_length: int | None,
+    constants: Collection[str] = (),
+) -> list[InputSpec]:
     """How the sequence may be laid out: one entry, or two for a flat input.
 
     Raises
     ------
     ModelError
-        For several inputs, a wrong rank, a channel axis that is not 4 or an unknown length.
+        For several inputs that are not ``constants``, a wrong rank, a channel axis that is not 4
+        or an unknown length.
+    SettingsError
+        For a constant that is no input.
     """
-    constants = {t.name for t in proto.graph.initializer}
-    inputs = [i for i in proto.graph.input if i.name not in constants]
+    every = inputs_of(proto)
+    for name in constants:
+        if name not in [i.name for i in every]:
+            known = ", ".join(repr(i.name) for i in every) or "none"
+            raise SettingsError(f"constants: {label} has no input {name!r}; its inputs are {known}")
+    inputs = [i for i in every if i.name not in constants]
     if len(inputs) != 1:
         names = ", ".join(repr(i.name) for i in inputs) or "none"
         raise ModelError(
             f"{label}: the model needs exactly one input, the sequence, but has {len(inputs)} "
-            f"({names}); re-export it with the others as constants"
+            f"({names}); " + (_how_to_hold(inputs) if inputs else "give no constant for it")
         )
     value = inputs[0]
     if not value.type.tensor_type.HasField("shape"):
@@ -119,6 +139,71 @@ def input_specs(proto: Any, label: str, sequence_length: int | None) -> list[Inp
     if length is None or length < 1:
         raise ModelError(f"{where}: sequence_length={length} is not a positive number")
     return [InputSpec(value.name, a, length, dims[0]) for a in layouts]
+
+
+def _how_to_hold(inputs: list[Any]) -> str:
+    """What to write so that all inputs but the likeliest sequence are constants."""
+
+    def rank(value: Any) -> tuple[bool, int]:
+        dims = [d.dim_value or None for d in value.type.tensor_type.shape.dim]
+        return not (len(dims) in (3, 4) and _layouts(dims)), len(dims)
+
+    others = sorted(inputs, key=rank)[1:]
+    held = ", ".join(f"{i.name!r}: 0.0" for i in inputs if i in others)
+    flags = " ".join(f"--constant {i.name}=0" for i in inputs if i in others)
+    return f"hold the others constant, such as constants={{{held}}} ({flags})"
+
+
+def constant_inputs(
+    proto: Any, label: str, spec: InputSpec, constants: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The arrays of inputs that are held constant, for one sequence.
+
+    Parameters
+    ----------
+    proto : onnx.ModelProto
+    label : str
+    spec : InputSpec
+        Of the sequence: its length stands for every axis of another input that is as long by name.
+    constants : mapping of str to number or array
+        A number fills the input; an array has the input's shape, with or without its batch axis.
+
+    Raises
+    ------
+    SettingsError
+        If a constant is no number, not finite or of another shape, or an axis has no known size.
+    """
+    shapes = {i.name: i.type.tensor_type for i in inputs_of(proto)}
+    named = shapes[spec.name].shape.dim
+    along = next(i for i, a in enumerate(spec.axes) if "L" in a)
+    free = {named[along].dim_param: spec.length} if named[along].dim_param else {}
+    found = {}
+    for name, given in constants.items():
+        sizes = [d.dim_value or free.get(d.dim_param) for d in shapes[name].shape.dim]
+        shown = "(" + ", ".join(["N", *(str(s or "?") for s in sizes[1:])]) + ")"
+        where = f"constants: input {name!r} of {label}, of shape {shown}"
+        try:
+            value = np.asarray(given, np.float64)
+        except (TypeError, ValueError):
+            raise SettingsError(f"{where}, is given no numbers; pass one or an array") from None
+        if not np.isfinite(value).all():
+            raise SettingsError(f"{where}, is given NaN or infinity; pass finite numbers")
+        if value.ndim == len(sizes) and value.shape[0] == 1:
+            value = value[0]
+        if value.ndim == 0 and None in sizes[1:]:
+            raise SettingsError(f"{where}, leaves sizes open; pass an array with all of them")
+        fits = value.ndim == len(sizes) - 1 and all(
+            s in (None, n) for s, n in zip(sizes[1:], value.shape, strict=True)
+        )
+        if value.ndim and not fits:
+            raise SettingsError(
+                f"{where}, is given an array of shape {np.shape(given)}; leave out N or make it 1, "
+                "the same for every sequence"
+            )
+        shape = (spec.batch or 1, *(value.shape if value.ndim else (s or 1 for s in sizes[1:])))
+        kind = onnx.helper.tensor_dtype_to_np_dtype(shapes[name].elem_type)
+        found[name] = np.broadcast_to(value, shape).astype(kind)
+    return found
 
 
 def _layouts(dims: list[int | None]) -> list[Axes]:

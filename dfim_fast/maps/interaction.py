@@ -25,7 +25,7 @@ class InteractionMap:
 
     S sources, T targets (``2w+1`` offsets with ``window=w``). With a list of tasks, ``fis``,
     ``mask``, ``standard_error``, ``self_effect``, ``mutant_predictions``, ``attributions`` and
-    ``predictions`` carry a leading task axis.
+    ``predictions`` carry a leading task axis. Of several folds, all are means over the folds.
 
     Attributes
     ----------
@@ -33,7 +33,12 @@ class InteractionMap:
         ``FIS(beta, t | alpha -> gamma, s) = C_X[beta, t] - C_X'[beta, t]``: importance lost at t
         when s becomes gamma (axis 2).
     standard_error : ndarray like fis, or None
-        Over groups of references.
+        Over groups of references. Of several folds the mean of theirs, which is the most that the
+        error of their mean can be: they share their references.
+    fold_spread : ndarray like fis, or None
+        Standard deviation over folds.
+    sign_agreement : ndarray like fis, or None
+        Share of the folds whose score has the sign of ``fis``; one that is exactly 0 has none.
     self_effect : ndarray (N, S, 4) float32
         ``C_X(s) - C_X'(s)``, each at its own observed base.
     mutant_predictions : ndarray (N, S, 4) float32
@@ -55,6 +60,8 @@ class InteractionMap:
     settings : dict
     several : bool
         Whether arrays carry the task axis.
+    folds : int
+        Networks that these are the means of.
     """
 
     fis: Any
@@ -77,6 +84,9 @@ class InteractionMap:
     several: bool
     kind: str = "observed"
     reference_predictions: Any = field(default=None, repr=False)
+    fold_spread: Any = field(default=None, repr=False)
+    sign_agreement: Any = field(default=None, repr=False)
+    folds: int = 1
 
     def __repr__(self) -> str:
         n, s = self.sequences.shape[0], len(self.sources)
@@ -85,7 +95,8 @@ class InteractionMap:
         )
         return (
             f"InteractionMap({n} sequence{'s' * (n != 1)}, {s} sources, {width}, "
-            f"{self.settings['method']}, tasks {', '.join(self.task_names)})"
+            f"{self.settings['method']}, tasks {', '.join(self.task_names)}"
+            + (f", mean of {self.folds} folds)" if self.folds > 1 else ")")
         )
 
     @property
@@ -236,11 +247,11 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
     n, tasks, s, w = len(request.x), len(plan.tasks), len(plan.sources), plan.targets.shape[1]
     dtype = np.dtype(request.backend.dtype)
     lead = (tasks,) if several else ()
-    spread = plan.groups > 1
+    spread, folds = plan.groups > 1, request.backend.folds
     worst = None
     request.announce(progress)
     with Room(out) as room, tqdm(total=n, unit="seq", desc="maps", disable=not progress) as bar:
-        room.check(n * tasks * s * 4 * w * dtype.itemsize * (1 + spread))
+        room.check(n * tasks * s * 4 * w * dtype.itemsize * (1 + spread + 2 * (folds > 1)))
         arrays = {
             name: room.array(name, (*lead, n, *shape), len(lead), dtype)
             for name, shape in {
@@ -250,6 +261,7 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
                 "attributions": (plan.graph.length,),
                 "predictions": (),
                 **({"standard_error": (s, 4, w)} if spread else {}),
+                **({"fold_spread": (s, 4, w), "sign_agreement": (s, 4, w)} if folds > 1 else {}),
                 **({"reference_predictions": ()} if plan.n_references else {}),
             }.items()
         }
@@ -288,4 +300,7 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
         settings=request.settings,
         several=several,
         reference_predictions=arrays.get("reference_predictions"),
+        fold_spread=arrays.get("fold_spread"),
+        sign_agreement=arrays.get("sign_agreement"),
+        folds=folds,
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dfim_fast.backends.base import Backend
+from dfim_fast.backends.folds import Folds
 from dfim_fast.backends.select import make_backend
 from dfim_fast.errors import InputError, SettingsError
 from dfim_fast.maps.model import Model
@@ -127,20 +128,28 @@ def make_request(
     if method == "deeplift":
         count = count_references(x, references, n_references, gc, random_state)
     several = isinstance(task, (list, tuple))
-    plan = make_plan(
-        model.graph,
-        method=method,
-        task=list(task) if several else task,  # type: ignore[arg-type]
-        contribution=contribution,
-        maxpool=maxpool,
-        epsilon=epsilon,
-        n_references=count,
-        sources=sources,
-        targets=targets,
-        window=window,
-        memory_limit=memory_limit,
-        threads=threads,
-    )
+    members = [
+        make_backend(
+            backend,
+            make_plan(
+                graph,
+                method=method,
+                task=model.graph.task_indices(list(task) if several else task),  # type: ignore[arg-type]
+                contribution=contribution,
+                maxpool=maxpool,
+                epsilon=epsilon,
+                n_references=count,
+                sources=sources,
+                targets=targets,
+                window=window,
+                memory_limit=memory_limit,
+                threads=threads,
+            ),
+        )
+        for graph in model.graphs
+    ]
+    machine = members[0] if len(members) == 1 else Folds(members)
+    plan = machine.plan
     settings = {
         "method": method,
         "references": references if isinstance(references, str) else array_name(references),
@@ -153,11 +162,9 @@ def make_request(
         "epsilon": epsilon,
         "window": window,
         "backend": backend,
-        "target": model.target,
+        "target": str(model.head),
     }
-    return Request(
-        model, x, labels, plan, make_backend(backend, plan), several, settings, references
-    )
+    return Request(model, x, labels, plan, machine, several, settings, references)
 
 
 def made_with(model_hash: str, settings: Mapping[str, Any], n_references: int) -> dict[str, Any]:

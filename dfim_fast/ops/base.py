@@ -46,6 +46,7 @@ class Operator:
     linear: ClassVar[bool] = False
     squashes: ClassVar[bool] = False  # at an output, its input is scored instead
     output_only: ClassVar[bool] = False  # has no backward rule, so it may stand at an output only
+    held: ClassVar[bool] = False  # weighs by constants of the sequence: multipliers do not sum up
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Shape (L, C) of the output for the input shapes."""

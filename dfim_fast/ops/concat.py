@@ -8,11 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from dfim_fast.ops.affine import Affine
 from dfim_fast.ops.base import Array, Operator, Shape
+from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.flatten import flatten_mixed
-from dfim_fast.ops.layout import Tensor
+from dfim_fast.ops.layout import Tensor, align_constant
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.registry import Unsupported, reads
+from dfim_fast.ops.window import Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +53,8 @@ class Concat(Operator):
 
 @reads("Concat")
 def read_concat(node: Node) -> Tensor:
-    """All inputs depend on the sequence and agree on the other axes."""
-    if not all(isinstance(v, Tensor) for v in node.inputs):
-        raise Unsupported("joins a constant to data")
-    tensors = [node.tensor(i) for i in range(len(node.inputs))]
+    """Inputs agree on the other axes; constants, such as a control track, may be more channels."""
+    tensors = [v for v in node.inputs if isinstance(v, Tensor)]
     axis = tensors[0].axis(int(node.attr("axis")))
     if any(len(t.axes[axis]) > 1 for t in tensors):
         tensors = [flatten_mixed(node, t) for t in tensors]
@@ -73,4 +74,38 @@ def read_concat(node: Node) -> Tensor:
     axes = tuple(
         factor if i == axis else ("" if a == factor else a) for i, a in enumerate(first.axes)
     )
-    return node.add(Concat(1 + which), *tensors, axes=axes)
+    if len(tensors) == len(node.inputs):
+        return node.add(Concat(1 + which), *tensors, axes=axes)
+    if factor == "L":
+        raise Unsupported("joins constant positions to data")
+    t = node.add(Concat(2), *tensors, axes=axes) if len(tensors) > 1 else first.with_axes(axes)
+    return beside_constants(node, t, axis)
+
+
+def beside_constants(node: Node, t: Tensor, axis: int) -> Tensor:
+    """Put constant channels before, between and behind those of t, the data inputs joined.
+
+    A convolution of width one moves the channels of t and has the constants as its bias, so that
+    what runs convolutions runs this.
+    """
+    places: list[int] = []  # of the channels of t among those of the result
+    shifts: list[Array] = []
+    for value in node.inputs:
+        before = sum(s.shape[1] for s in shifts)
+        if isinstance(value, Tensor):
+            shift = np.zeros((1, value.size(value.axes[axis])))
+            places += range(before, before + shift.shape[1])
+        else:
+            array = np.asarray(value)
+            like = Tensor(t.node, (t.shape[0], array.shape[axis]), t.axes, t.batch)
+            shift, _ = align_constant(like, array)
+            if (shift == shift[:1]).all():
+                shift = shift[:1]
+            shift = np.broadcast_to(shift, (len(shift), like.shape[1]))
+        shifts.append(shift)
+    rows = max(len(s) for s in shifts)
+    joined = np.concatenate([np.broadcast_to(s, (rows, s.shape[1])) for s in shifts], axis=1)
+    weight = np.eye(joined.shape[1])[None, places]
+    uniform = joined[0] if rows == 1 else np.zeros(joined.shape[1])
+    t = node.add(Conv(weight, uniform, Window(1, 1, 1, 0, t.shape[0])), t)
+    return t if rows == 1 else node.add(Affine(np.ones((1, 1)), joined), t)

@@ -1,4 +1,4 @@
-"""ReduceMean, ReduceSum and ReduceMax over positions, channels or both."""
+"""ReduceMean, ReduceSum, ReduceMax and ReduceLogSumExp over positions, channels or both."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dfim_fast.ops.average_pool import over_all
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.flatten import Flatten
 from dfim_fast.ops.layout import Tensor
+from dfim_fast.ops.log_sum_exp import LogSumExp
 from dfim_fast.ops.max_pool import ChannelMax, MaxPool
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.registry import Unsupported, reads
 from dfim_fast.ops.window import Window
 
 
-@reads("ReduceMean", "ReduceSum", "ReduceMax")
+@reads("ReduceMean", "ReduceSum", "ReduceMax", "ReduceLogSumExp")
 def read_reduce(node: Node) -> Tensor:
     """Reduced axes keep size one (keepdims) or vanish."""
     t = node.tensor(0)
@@ -37,6 +38,9 @@ def read_reduce(node: Node) -> Tensor:
             t = node.add(MaxPool(Window(t.shape[0], t.shape[0], 1, 0, 1)), t)
         elif letters == {"C"}:
             t = node.add(ChannelMax(), t)
+    elif node.op_type == "ReduceLogSumExp":
+        if letters:
+            t = node.add(LogSumExp(tuple(1 + "LC".index(f) for f in sorted(letters)[::-1])), t)
     else:
         mean = node.op_type == "ReduceMean"
         if "L" in letters:

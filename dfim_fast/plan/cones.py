@@ -74,6 +74,8 @@ def split(graph: Graph, tasks: tuple[int, ...]) -> Split | str:
         if not local or any(j in head for j in node.inputs):
             if node.shape[0] != 1:
                 return f"node {node.name!r} holds positions after they were mixed"
+            if not node.op.linear and not set(node.inputs) <= {*head}:
+                return f"node {node.name!r} reads all positions and is not linear"
             head.append(i)
     trunk = tuple(i for i in nodes if i not in head)
     for i in trunk:

@@ -79,8 +79,12 @@ class Plan:
 
     @property
     def additive(self) -> bool:
-        """Whether contributions sum to the difference from the reference (summation-to-delta)."""
-        return (self.method, self.contribution, self.rule.maxpool) == (
+        """Whether contributions sum to the difference from the reference (summation-to-delta).
+
+        Weights held at the sequence's own value give them another sum than Y(X) - Y(R).
+        """
+        held = any(self.graph.nodes[i].op.held for i in self.graph.needed(self.tasks))
+        return not held and (self.method, self.contribution, self.rule.maxpool) == (
             "deeplift",
             "projected",
             "shap",

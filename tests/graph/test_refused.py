@@ -59,7 +59,8 @@ TEXT = {
     "no_input_shape": "input 'x' has no shape; export it with one, such as (N, 4, L)",
     "two_inputs": (
         "the model needs exactly one input, the sequence, but has 2 ('x', 'accessibility'); "
-        "re-export it with the others as constants"
+        "hold the others constant, such as constants={'accessibility': 0.0} "
+        "(--constant accessibility=0)"
     ),
     "token_input": (
         "input 'tokens' of shape (?, 40) holds whole numbers: tokens of an embedding are not "
@@ -168,7 +169,10 @@ def test_every_way_to_pass_a_model_gives_the_same(kind):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"target": "probability"}, "target='probability' is unknown; choose from logit, output"),
+        (
+            {"target": "probability"},
+            "target='probability' is unknown; choose from logit, output, counts, profile",
+        ),
         ({"flat_order": "NCL"}, "flat_order='NCL' is unknown; choose from CL, LC"),
         ({"sequence_length": -3}, "sequence_length=-3 is not a positive number"),
         ({"sequence_length": "44"}, "sequence_length='44' is not a positive number"),

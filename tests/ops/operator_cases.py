@@ -289,7 +289,7 @@ case("all", "GlobalMaxPool")
 case("all", "GlobalAveragePool")
 case("height_1", "GlobalMaxPool", layout="NC1L")
 case("height_1", "GlobalAveragePool", layout="NC1L")
-for _op in ("ReduceMax", "ReduceMean", "ReduceSum"):
+for _op in ("ReduceMax", "ReduceMean", "ReduceSum", "ReduceLogSumExp"):
     _old = 13 if _op != "ReduceSum" else 11
     case("positions_opset_11", _op, axes=[2], keepdims=0, opset=11)
     case("negative_axis", _op, axes=[-1], keepdims=1, opset=_old)

@@ -253,7 +253,7 @@ NOT_YET = "this operator is not supported"
             ("x", ints(12)),
             {"axis": 2},
         ),
-        ("joins a constant to data", "Concat", ("x", values(1, 4, 3)), {"axis": 2}),
+        ("joins constant positions to data", "Concat", ("x", values(1, 4, 3)), {"axis": 2}),
         (
             "joins tensors of (N=7919, C=4, L=12), (N=7919, C=4, L=1)",
             "Concat",
