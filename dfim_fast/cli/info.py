@@ -8,9 +8,13 @@ from dfim_fast.cli import options as o
 
 
 def info(
-    model: o.ModelPath,
+    models: o.ModelPaths,
     sequence_length: o.SequenceLength = None,
     target: o.Target = "logit",
+    strands: o.Strands = "joint",
+    output_range: o.OutputRange = None,
+    reverse_complement: o.ReverseComplement = False,
+    constant: o.Constants = None,
     task: o.Task = None,
     method: o.Method = "deeplift",
     references: o.References = "dinucleotide",
@@ -24,30 +28,35 @@ def info(
 ) -> None:
     """Say what a model is: layers, reach, tasks, backends, and the work that its maps take.
 
-    A model with nodes that are not supported is answered with a list of all of them.
+    A model with nodes that are not supported is answered with a list of all of them. Of several
+    models, folds of one question, each is described.
     """
     import numpy as np
 
-    from dfim_fast.maps.model import load_model
     from dfim_fast.plan.planner import make_plan
     from dfim_fast.scale.model_info import about
 
     given = o.references(references)
-    network = load_model(model, target=target, sequence_length=sequence_length)
+    network = o.load(
+        models, sequence_length, target, strands, output_range, reverse_complement, constant
+    )
     if isinstance(given, np.ndarray):
         count = given.shape[-3] if given.ndim in (3, 4) else 1
     else:
         count = n_references if given == "dinucleotide" else 1
-    plan = make_plan(
-        network.graph,
-        method=method,
-        task=o.task(task, network),
-        maxpool=maxpool,
-        n_references=count if method == "deeplift" else 0,
-        sources=o.positions(sources, "--sources"),
-        targets=o.positions(targets, "--targets"),
-        window=window,
-        memory_limit=o.size(memory_limit, "--memory-limit"),
-        threads=threads,
-    )
-    typer.echo("\n".join(about(network, plan)))
+    plans = [
+        make_plan(
+            graph,
+            method=method,
+            task=network.graph.task_indices(o.task(task, network)),  # type: ignore[arg-type]
+            maxpool=maxpool,
+            n_references=count if method == "deeplift" else 0,
+            sources=o.positions(sources, "--sources"),
+            targets=o.positions(targets, "--targets"),
+            window=window,
+            memory_limit=o.size(memory_limit, "--memory-limit"),
+            threads=threads,
+        )
+        for graph in network.graphs
+    ]
+    typer.echo("\n".join(about(network, plans)))

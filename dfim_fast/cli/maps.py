@@ -10,18 +10,24 @@ import typer
 from dfim_fast.cli import options as o
 from dfim_fast.errors import SettingsError
 
+FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
+
 
 def map_sequences(
-    model: o.ModelPath,
+    files: Annotated[list[Path], typer.Argument(
+        metavar="MODEL... [SEQUENCES]", help="ONNX file, or those of several folds; then a FASTA, "
+        "plain or gzipped, where --bed and --genome are not given.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
-    sequences: Annotated[Path | None, typer.Argument(
-        metavar="[SEQUENCES]", help="FASTA, plain or gzipped; or give --bed and --genome.")] = None,
     bed: Annotated[Path | None, typer.Option(
         help="BED regions; one sequence around the centre of each.")] = None,
     genome: Annotated[Path | None, typer.Option(
         help="FASTA the regions are cut from, with its .fai index.")] = None,
     sequence_length: o.SequenceLength = None,
     target: o.Target = "logit",
+    strands: o.Strands = "joint",
+    output_range: o.OutputRange = None,
+    reverse_complement: o.ReverseComplement = False,
+    constant: o.Constants = None,
     task: o.Task = None,
     method: o.Method = "deeplift",
     references: o.References = "dinucleotide",
@@ -59,8 +65,14 @@ def map_sequences(
 
     OUT becomes a folder with maps.zarr (all maps, p and q), interactions.tsv.gz and .parquet
     (strongest first), figures and summary.txt. It appears only when all of it is complete.
+
+    Several models are folds of one question: the maps are their means, with the same references
+    for all, and the store and the table hold the folds' spread and their agreement in sign.
     """
-    if (sequences is None) == (bed is None):
+    models = files if bed else files[:-1]
+    # told by their names: what reading one for the other says would be beside the point
+    last = files[-1].name
+    if not models or (last.endswith(FASTA) if bed else last.endswith(".onnx")):
         raise SettingsError(
             "give either a FASTA file or --bed with --genome, to say which sequences to map"
         )
@@ -77,12 +89,13 @@ def map_sequences(
     }  # fmt: skip
 
     from dfim_fast.io.output import check_new
-    from dfim_fast.maps.model import load_model
     from dfim_fast.scale.map_run import MARKER, run_maps
     from dfim_fast.scale.passes import Judging
 
     check_new(out, MARKER, overwrite)
-    network = load_model(model, target=target, sequence_length=sequence_length)
+    network = o.load(
+        models, sequence_length, target, strands, output_range, reverse_complement, constant
+    )
     settings["task"] = o.task(task, network)
     if bed is not None and genome is not None:
         from dfim_fast.io.bed import read_regions
@@ -91,8 +104,7 @@ def map_sequences(
     else:
         from dfim_fast.io.fasta import read_fasta
 
-        assert sequences is not None
-        names, texts = read_fasta(sequences)
+        names, texts = read_fasta(files[-1])
     finished = run_maps(
         network,
         names,

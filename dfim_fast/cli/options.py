@@ -28,14 +28,47 @@ LARGEST_SIZE = 1e18  # of any unit
 LONGEST = 10**8  # bases; no model reads as many, and a list of more positions fills the memory
 _KINDS = ("dinucleotide", "gc", "zeros")
 
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file.")]
+ModelPaths = Annotated[
+    list[Path],
+    typer.Argument(metavar="MODEL...", help="ONNX file, or those of several folds."),
+]
 SequenceLength = Annotated[
     int | None, typer.Option(min=1, help="Bases, where the model leaves the length open.")
 ]
 Target = Annotated[
     str,
     typer.Option(
-        help="logit: score the input of a final Sigmoid or Softmax; output: score its output."
+        help="logit: score the input of a final Sigmoid or Softmax; output: score its output; "
+        "profile, counts: one number of a base-resolution output, its softmax-weighted centred "
+        "logits or its (log) counts."
+    ),
+]
+Strands = Annotated[
+    str,
+    typer.Option(
+        help="Channels of a base-resolution output, for profile and counts: joint (one softmax "
+        "over all), sum (one each, added up) or separate (a task each)."
+    ),
+]
+OutputRange = Annotated[
+    str | None,
+    typer.Option(
+        metavar="START-END",
+        help="Output positions that profile and counts read, from 0 and without the end.  "
+        "[default: all]",
+    ),
+]
+ReverseComplement = Annotated[
+    bool,
+    typer.Option("--reverse-complement", help="Score the mean over both strands."),
+]
+Constants = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--constant",
+        metavar="NAME=VALUE",
+        help="Hold an input beside the sequence at a number, or at the array in a .npy file, such "
+        "as control=0; repeat for several.",
     ),
 ]
 Task = Annotated[
@@ -121,6 +154,77 @@ def positions(text: str | None, option: str) -> list[int] | None:
     return found
 
 
+def stretch(text: str | None, option: str) -> tuple[int, int] | None:
+    """Start and end of a range such as ``100-900``.
+
+    Raises
+    ------
+    SettingsError
+        If the text is something else.
+    """
+    found = positions(text, option)
+    if found is None:
+        return None
+    if text is not None and "," in text:
+        raise SettingsError(f"{option} {text}: give one range, start-end")
+    return found[0], found[-1] + 1
+
+
+def constants(texts: list[str] | None) -> dict[str, Any]:
+    """Numbers or arrays by input, of texts such as ``control=0``.
+
+    Raises
+    ------
+    SettingsError
+        If a text is something else, or names an input twice.
+    InputError
+        If a file cannot be read as one array.
+    """
+    found: dict[str, Any] = {}
+    for text in texts or []:
+        name, _, value = text.rpartition("=")
+        if not name or not value:
+            raise SettingsError(
+                f"--constant {text}: write NAME=VALUE, the name of an input of the model and what "
+                "to hold it at, such as control=0"
+            )
+        if name in found:
+            raise SettingsError(f"--constant {text}: {name!r} is held already; give it once")
+        if value.endswith(".npy"):
+            found[name] = array(value)
+            continue
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise SettingsError(
+                f"--constant {text}: {value!r} is neither a number nor a .npy file"
+            ) from None
+    return found
+
+
+def load(
+    paths: list[Path],
+    sequence_length: int | None,
+    target: str,
+    strands: str,
+    output_range: str | None,
+    reverse_complement: bool,
+    held: list[str] | None,
+) -> Model:
+    """The model, or the folds, that the options of a command describe."""
+    from dfim_fast.maps.model import load_model
+
+    return load_model(
+        paths,
+        target=target,
+        strands=strands,
+        output_range=stretch(output_range, "--output-range"),
+        reverse_complement=reverse_complement,
+        constants=constants(held),
+        sequence_length=sequence_length,
+    )
+
+
 def size(text: str | None, option: str) -> int | None:
     """Bytes of a size such as ``2GB``.
 
@@ -165,13 +269,24 @@ def references(text: str) -> Any:
         raise SettingsError(
             f"--references {text}: is unknown; choose from {', '.join(_KINDS)} or give a .npy file"
         )
+    return array(text, " of references")
+
+
+def array(text: str, what: str = "") -> Any:
+    """The array in a ``.npy`` file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read as one array.
+    """
     import numpy as np
 
     if not Path(text).is_file():
-        raise InputError(f"{text}: no such file of references; check the path")
+        raise InputError(f"{text}: no such file{what}; check the path")
     try:
         return np.load(text, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         raise InputError(
-            f"{text}: cannot be read as an array of references; write one with numpy.save"
+            f"{text}: cannot be read as an array{what}; write one with numpy.save"
         ) from None

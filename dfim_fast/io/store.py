@@ -34,6 +34,8 @@ ARRAYS: dict[str, tuple[tuple[str, ...], str]] = {
         "mutant base (A, C, G, T), original minus mutant",
     ),
     "standard_error": (_CELLS, "of fis, over groups of references"),
+    "fold_spread": (_CELLS, "standard deviation of fis over folds"),
+    "sign_agreement": (_CELLS, "share of the folds whose score has the sign of fis, their mean"),
     "mask": (_CELLS, "true where a cell is tested: no empty slot, diagonal, N or unreachable cell"),
     "p": (_CELLS, "p-value of fis under the null; NaN where not tested"),
     "q": (_CELLS, "p-value corrected for many tests, or decoy false-discovery rate"),
@@ -53,6 +55,8 @@ COMMON: dict[str, tuple[tuple[str, ...], str]] = {
 _OF_MAPS = (
     "fis",
     "standard_error",
+    "fold_spread",
+    "sign_agreement",
     "self_effect",
     "mutant_predictions",
     "attributions",

@@ -39,6 +39,11 @@ COLUMNS = {
     "prediction": "score of the original",
     "mutant_prediction": "score of the mutant",
 }
+# Of several folds only, after standard_error.
+FOLD_COLUMNS = {
+    "fold_spread": "standard deviation of fis over folds",
+    "sign_agreement": "share of the folds whose score has the sign of fis, their mean",
+}
 
 
 class Strongest:
@@ -122,7 +127,7 @@ def interaction_table(
     ----------
     cells : mapping of ndarray, (R,)
         As `Strongest.cells` gives them, with ``p``, ``neg_log10_p``, ``q``, ``significant``,
-        ``mutant_prediction`` and perhaps ``standard_error``.
+        ``mutant_prediction`` and perhaps ``standard_error`` and FOLD_COLUMNS.
     names, task_names : sequence of str
     sequences : ndarray, (N, L) int8
     sources : ndarray, (S,)
@@ -133,7 +138,7 @@ def interaction_table(
     Returns
     -------
     DataFrame
-        With the columns of COLUMNS.
+        With the columns of COLUMNS, and of FOLD_COLUMNS where cells have them.
     """
     if not cells:
         empty = {name: pd.Series(dtype=object if name in _TEXT else np.float64) for name in COLUMNS}
@@ -158,6 +163,7 @@ def interaction_table(
         "fis": fis,
         "delta_importance": -fis,
         "standard_error": cells.get("standard_error", np.full(len(fis), np.nan)),
+        **{name: cells[name] for name in FOLD_COLUMNS if name in cells},
         "target_importance": importance,
         "relative": np.divide(fis * np.sign(importance), against, out=np.full(len(fis), np.nan),
                               where=against > 0),
@@ -198,7 +204,8 @@ def write_tables(
 
     folder = Path(folder)
     rows = pa.Table.from_pandas(table, preserve_index=False)
-    own = json.dumps({"columns": COLUMNS, **attributes})
+    known = {**COLUMNS, **FOLD_COLUMNS}
+    own = json.dumps({"columns": {name: known[name] for name in table}, **attributes})
     rows = rows.replace_schema_metadata({**(rows.schema.metadata or {}), b"dfim_fast": own})
     # Through Python's own files: their errors carry the number that says the disk is full.
     with open(folder / "interactions.parquet", "wb") as handle:

@@ -30,6 +30,8 @@ class Tally:
     explained: float = 0.0
     tiny: int = 0
     errors: list[np.ndarray] = field(default_factory=list)
+    spreads: list[np.ndarray] = field(default_factory=list)
+    agreements: list[np.ndarray] = field(default_factory=list)
     strongest: list[tuple[float, tuple[int, int, int, int]]] = field(default_factory=list)
     random: list[tuple[float, tuple[int, int, int, int]]] = field(default_factory=list)
 
@@ -69,12 +71,17 @@ class Tally:
                     kept.append(
                         (float(values[s, base, w]), (n, int(s), int(base), int(table[s, w])))
                     )
+        top = order[strength.ravel()[order] > 0]
+        size = strength.ravel()[top]
+
+        def there(array: Any) -> np.ndarray:
+            return np.asarray(array[k, n] if maps.several else array[n]).ravel()[top]
+
         if maps.standard_error is not None:
-            spread = np.asarray(
-                maps.standard_error[k, n] if maps.several else maps.standard_error[n]
-            )
-            top = order[strength.ravel()[order] > 0]
-            self.errors.append(spread.ravel()[top] / strength.ravel()[top])
+            self.errors.append(there(maps.standard_error) / size)
+        if maps.folds > 1:
+            self.spreads.append(there(maps.fold_spread) / size)
+            self.agreements.append(there(maps.sign_agreement))
         self.strongest = sorted(self.strongest, key=lambda cell: -abs(cell[0]))[:PAIRS]
         if len(self.random) > 50 * PAIRS:
             self.random = [self.random[i] for i in rng.permutation(len(self.random))[: 10 * PAIRS]]
@@ -151,6 +158,14 @@ def _describe(
         lines.append(
             f"standard error over references: median {100 * middle:.0f}% of |FIS| among "
             "the strongest cells"
+        )
+    if tally.spreads:
+        middle = float(np.median(np.concatenate(tally.spreads)))
+        unanimous = np.concatenate(tally.agreements) == 1
+        lines.append(
+            f"spread over {maps.folds} folds: median {100 * middle:.0f}% of |FIS| among the "
+            f"strongest cells; {_percent(int(unanimous.sum()), len(unanimous))} of these have the "
+            "same sign in all folds"
         )
     if tally.square > 0:
         lines.append(

@@ -43,7 +43,7 @@ def provenance(
     plan = maps.plan
     fits = judge.fit or {}
     return {
-        "model": {"name": model.name, "hash": model.hash, "target": model.target,
+        "model": {"name": model.name, "hash": model.hash, "target": str(model.head),
                   "sequence_length": model.sequence_length},
         "task_names": maps.task_names,
         "settings": {

@@ -4,61 +4,68 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from dfim_fast.backends.select import BACKENDS, PLANNED
 from dfim_fast.graph.cone import changed_rows, receptive_field
+from dfim_fast.graph.graph import Graph
 from dfim_fast.maps.model import Model
 from dfim_fast.plan.plan import Plan
 
 TASKS_SHOWN = 200
 
 
-def about(model: Model, plan: Plan) -> list[str]:
+def about(model: Model, plans: Sequence[Plan]) -> list[str]:
     """Layers, reach, tasks, backends and counted work.
 
     Parameters
     ----------
     model : Model
-    plan : Plan
-        Of the maps that would be made.
+    plans : sequence of Plan
+        Of the maps that would be made, by fold.
 
     Returns
     -------
     list of str
     """
-    graph = model.graph
     names = model.task_names
     shown = [f"  {i:4d}  {name}" for i, name in enumerate(names[:TASKS_SHOWN])]
     if len(names) > TASKS_SHOWN:
         shown.append(f"  ... and {len(names) - TASKS_SHOWN} more")
+    lines = [f"{model.name} ({model.hash})"]
+    for name, plan in zip(model.names, plans, strict=True):
+        of = f" of {name}" if len(plans) > 1 else ""
+        graph = plan.graph
+        lines += [
+            "",
+            f"Layers{of}: positions x channels, and how many positions one mutation in the middle "
+            "changes",
+            *_layers(graph),
+            "",
+            f"Reach{of}",
+            f"  sequence length {graph.length}, receptive field "
+            f"{receptive_field(graph, graph.tasks[0].node)} bp before positions are mixed",
+            *_reach(plan),
+            "",
+            f"Work{of}",
+            # its list of layers stands above already
+            *(f"  {line}" for line in plan.explain().splitlines() if not line.startswith("  ")),
+        ]
+    folds = f", means over {len(plans)} folds" if len(plans) > 1 else ""
     return [
-        f"{model.name} ({model.hash})",
+        *lines,
         "",
-        "Layers: positions x channels, and how many positions one mutation in the middle changes",
-        *_layers(model),
-        "",
-        "Reach",
-        f"  sequence length {model.sequence_length}, receptive field "
-        f"{receptive_field(graph, graph.tasks[0].node)} bp before positions are mixed",
-        *_reach(plan),
-        "",
-        f"Tasks, scored at the {model.target}",
+        f"Tasks, scored at the {model.head}{folds}",
         *shown,
         "",
         "Backends",
         *backends(),
-        "",
-        "Work",
-        # its list of layers stands above already
-        *(f"  {line}" for line in plan.explain().splitlines() if not line.startswith("  ")),
     ]
 
 
-def _layers(model: Model) -> Iterator[str]:
-    graph = model.graph
+def _layers(graph: Graph) -> Iterator[str]:
     start = np.zeros((1, graph.length), dtype=bool)
     start[0, graph.length // 2] = True
     changed = changed_rows(graph, tuple(range(len(graph.nodes))), start)

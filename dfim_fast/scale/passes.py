@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from dfim_fast.errors import InputError, SettingsError
 from dfim_fast.io.store import MapStore, block_size
-from dfim_fast.io.tables import Strongest, interaction_table
+from dfim_fast.io.tables import FOLD_COLUMNS, Strongest, interaction_table
 from dfim_fast.maps.interaction import InteractionMap, interaction_map
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import make_request
@@ -141,7 +141,9 @@ class Passes:
         strongest, store = Strongest(top), self.store
         ranked: dict[int, tuple[bool, float, int]] = {}
         names = [
-            name for name in ("standard_error", "p", "q", "mutant_predictions") if name in store
+            name
+            for name in ("standard_error", *FOLD_COLUMNS, "p", "q", "mutant_predictions")
+            if name in store
         ]
         with _bar(len(self.names), "corrections", progress) as bar:
             for part in store.blocks():
@@ -209,6 +211,8 @@ class Passes:
                 maps,
                 fis=empty,
                 standard_error=None,
+                fold_spread=None,
+                sign_agreement=None,
                 self_effect=empty,
                 mutant_predictions=empty,
                 attributions=empty,

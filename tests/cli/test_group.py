@@ -88,7 +88,7 @@ def test_version_and_help(cli):
     [
         (("mpa",), "No such command 'mpa'. Did you mean 'map'? See dfim-fast --help"),
         (("info",), "See dfim-fast info --help"),
-        (("info", "a", "b"), "See dfim-fast info --help"),
+        (("info", "a", "--wndow", "3"), "See dfim-fast info --help"),
     ],
 )
 def test_wrong_usage_is_one_line(cli, arguments, line):
