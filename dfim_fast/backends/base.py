@@ -72,6 +72,8 @@ class Effects:
         Share of each group in the mean.
     delta_error : float or None
         Largest error of summation-to-delta that was looked at, relative to sum |C|.
+    by_fold : tuple of Effects
+        Of which these are the means; empty for a single network.
     """
 
     lost: np.ndarray
@@ -81,6 +83,7 @@ class Effects:
     predictions: np.ndarray
     weights: np.ndarray
     delta_error: float | None
+    by_fold: tuple[Effects, ...] = ()
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Mean (...) of values (G, ...) over the groups, float64."""
@@ -105,6 +108,11 @@ class Backend(ABC):
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The plan of each network."""
+        return [self.plan]
 
     def preparation(self) -> str | None:
         """What a user should know before the first map, if it takes long; None otherwise."""

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dfim_fast.backends.base import Backend, SequenceMap
+from dfim_fast.backends.base import Backend, Effects, SequenceMap
+from dfim_fast.plan.plan import Plan
+from dfim_fast.sequence.mutants import Mutants
 
 
 class Folds(Backend):
@@ -22,12 +24,15 @@ class Folds(Backend):
     """
 
     def __init__(self, members: Sequence[Backend]) -> None:
-        plans = [m.plan for m in members]
-        reach = np.logical_or.reduce([p.reach for p in plans])
-        super().__init__(dataclasses.replace(plans[0], reach=reach))
         self.members, self.folds = list(members), len(members)
+        reach = np.logical_or.reduce([p.reach for p in self.plans])
+        super().__init__(dataclasses.replace(members[0].plan, reach=reach))
         self.name, self.dtype = members[0].name, members[0].dtype
         self.chunk = min(m.chunk for m in members)
+
+    @property
+    def plans(self) -> list[Plan]:
+        return [m.plan for m in self.members]
 
     def preparation(self) -> str | None:
         return next((text for m in self.members if (text := m.preparation())), None)
@@ -38,6 +43,26 @@ class Folds(Backend):
     def maps(self, x: np.ndarray, references: np.ndarray | None) -> Iterator[SequenceMap]:
         for found in zip(*(m.maps(x, references) for m in self.members), strict=True):
             yield self.combine(found)
+
+    def effects(
+        self,
+        x: np.ndarray,
+        references: np.ndarray | None,
+        mutants: Sequence[Mutants],
+        targets: Sequence[np.ndarray],
+    ) -> Iterator[Effects]:
+        each = [m.effects(x, references, mutants, targets) for m in self.members]
+        for found in zip(*each, strict=True):
+            yield Effects(
+                lost=self.mean([e.lost for e in found]),
+                own=self.mean([e.own for e in found]),
+                mutant_predictions=self.mean([e.mutant_predictions for e in found]),
+                attributions=self.mean([e.attributions for e in found]),
+                predictions=self.mean([e.predictions for e in found]),
+                weights=found[0].weights,
+                delta_error=largest([e.delta_error for e in found]),
+                by_fold=found,
+            )
 
     def attributions(
         self, x: np.ndarray, references: np.ndarray | None, hypothetical: bool

@@ -67,28 +67,31 @@ class SpanReach:
 
     Parameters
     ----------
-    plan : Plan
+    plans : list of Plan
+        Of each fold: one of them is enough.
     starts, ends : ndarray (n,)
         Every source span that will be asked for.
     """
 
-    def __init__(self, plan: Plan, starts: np.ndarray, ends: np.ndarray) -> None:
-        length = plan.graph.length
+    def __init__(self, plans: list[Plan], starts: np.ndarray, ends: np.ndarray) -> None:
+        length = plans[0].graph.length
         spans = np.unique(np.stack([starts, ends], axis=1), axis=0)
         self._row = {(int(start), int(end)): i for i, (start, end) in enumerate(spans)}
         widths = spans[:, 1] - spans[:, 0]
         everywhere = np.broadcast_to(np.arange(length), (len(spans), length))
         # the columns of one output share their cones
-        kept: dict[tuple[int, int], np.ndarray] = {}
+        kept: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
         self._sums = []
-        for t in plan.tasks:
-            task = plan.graph.tasks[t]
-            end = task.node, task.position
+        for folds in zip(*([p.graph.tasks[t] for t in p.tasks] for p in plans), strict=True):
+            end = tuple((task.node, task.position) for task in folds)
             if end not in kept:
                 sums = np.zeros((len(spans), length + 1), np.int32)
                 for width in np.unique(widths):
                     own = np.flatnonzero(widths == width)
-                    reached = reach(plan.graph, task, spans[own, 0], everywhere[own], int(width))
+                    reached = np.logical_or.reduce([
+                        reach(plan.graph, task, spans[own, 0], everywhere[own], int(width))
+                        for plan, task in zip(plans, folds, strict=True)
+                    ])  # fmt: skip
                     sums[own, 1:] = np.cumsum(reached, axis=1, dtype=np.int32)
                 kept[end] = sums
             self._sums.append(kept[end])

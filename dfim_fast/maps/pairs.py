@@ -31,6 +31,8 @@ COLUMNS = {
     "fis": "importance the target lost: original minus mutant, summed over its observed bases",
     "delta_importance": "-fis: mutant minus original",
     "standard_error": "of fis, over groups of references; empty where there are none",
+    "fold_spread": "standard deviation of fis over folds, where there are several",
+    "sign_agreement": "share of the folds whose fis has the sign of their mean, likewise",
     "target_importance": "importance of the target in the original",
     "relative": "fis over the target's importance: 1 abolished, below 0 strengthened; importance "
     "counts as at least 1% of the sum of |C| in the sequence",
@@ -82,7 +84,7 @@ def pair_table(
             read = targets[of_row[row]]
             asks.append(_ask(row, features, read, sources, mine))
             own.append((mine, read))
-    reach = SpanReach(request.plan, sources.start, sources.end)
+    reach = SpanReach(request.backend.plans, sources.start, sources.end)
     parts = []
     for (mine, read), (ask, effects) in zip(
         own, run_effects(request, asks, progress, title), strict=True
@@ -149,6 +151,13 @@ def _pairs(
     def each(values: np.ndarray) -> np.ndarray:
         return np.repeat(values, tasks)
 
+    agreement = {}
+    if effects.by_fold:
+        folds = [e.mean(over_targets(over_versions(e.lost, 2))) for e in effects.by_fold]
+        agreement = {
+            "fold_spread": column(np.std(folds, axis=0, ddof=1)),
+            "sign_agreement": column(np.mean(np.sign(folds) == np.sign(fis), axis=0)),
+        }
     return {
         "_row": np.full(len(keep[0]) * tasks, ask.row),
         "_source": each(mine[keep[0]]),
@@ -158,6 +167,7 @@ def _pairs(
         "overlap": each(np.maximum(-gap, 0)[keep]),
         "fis": column(fis),
         "standard_error": column(error),
+        **agreement,
         "target_importance": column(target),
         "relative": column(relative),
         "self_effect": column(effects.mean(over_versions(effects.own, 2))[:, :, None]),

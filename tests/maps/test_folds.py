@@ -1,6 +1,7 @@
 """Folds as one model, against a plain loop over the networks one by one."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from graph.all_models import entry, one_hot
 from models.profiles import LENGTH, bpnet
@@ -190,3 +191,46 @@ def test_what_are_no_folds(protos, error, text):
 def test_a_problem_of_a_fold_names_it(tmp_path):
     with pytest.raises(ModelError, match=r"absent\.onnx: no such file"):
         load_model([PROTOS[0], tmp_path / "absent.onnx"])
+
+
+def test_motif_pairs_of_folds():
+    """Means, spread and sign over single networks; the standard error is that of the mean."""
+    together, single = folds()
+    rows = [(0, 2, 9, "A"), (0, 20, 27, "B"), (1, 5, 12, "A"), (1, 30, 38, "B")]
+    features = pd.DataFrame(rows, columns=["sequence", "start", "end", "name"])
+    settings = {"progress": False, "backend": "reference"}
+    references = dfim_fast.dinucleotide_shuffle(X, 4)
+    found = dfim_fast.motif_interactions(together, X, features, references=references, **settings)
+    each = [
+        dfim_fast.motif_interactions(m, X, features, references=references, **settings)["fis"]
+        for m in single
+    ]
+    np.testing.assert_allclose(found["fis"], np.mean(each, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found["fold_spread"], np.std(each, axis=0, ddof=1), rtol=1e-9)
+    agree = np.mean(np.sign(each) == np.sign(np.mean(each, axis=0)), axis=0)
+    np.testing.assert_array_equal(found["sign_agreement"], agree)
+    by_reference = [
+        dfim_fast.motif_interactions(
+            together, X, features, references=references[:, r : r + 1], **settings
+        )["fis"]
+        for r in range(4)
+    ]
+    wanted = np.std(by_reference, axis=0, ddof=1) / 2
+    np.testing.assert_allclose(found["standard_error"], wanted, rtol=1e-9)
+    null = dfim_fast.null_map(together, X, "matched", 3, features=features, progress=False)
+    assert "fold_spread" in null
+    single_table = dfim_fast.motif_interactions(single[0], X, features, progress=False)
+    assert "fold_spread" not in single_table
+
+
+def test_motif_pairs_are_reachable_where_any_fold_connects_them():
+    narrow, wide = bpnet(seed=1), bpnet(seed=4, dilation=6)
+    rows = [(0, 18, 22, "A"), (0, 7, 10, "B")]  # read from 10 to 22, and from 6 to 26
+    features = pd.DataFrame(rows, columns=["sequence", "start", "end", "name"])
+    settings = {"task": 12, "method": "gradient", "progress": False}
+    near, far, both = (
+        dfim_fast.motif_interactions(load_model(m), X[:1], features, **settings)["reachable"]
+        for m in (narrow, wide, [narrow, wide])
+    )
+    assert not near.any() and far.any()
+    np.testing.assert_array_equal(both, near | far)
