@@ -3,6 +3,7 @@
 from dfim_fast.plot.from_maps import figure_for
 from dfim_fast.plot.interaction import plot_interaction_map
 from dfim_fast.plot.letters import plot_letters
+from dfim_fast.plot.motif_pairs import plot_motif_pairs
 from dfim_fast.plot.null import plot_distance, plot_null
 from dfim_fast.plot.sequence import plot_sequence
 from dfim_fast.plot.style import save
@@ -13,6 +14,7 @@ __all__ = [
     "plot_distance",
     "plot_interaction_map",
     "plot_letters",
+    "plot_motif_pairs",
     "plot_null",
     "plot_sequence",
     "plot_tracks",

@@ -1,62 +1,113 @@
-"""What the demonstration found, in words."""
+"""The demonstration's question: which motifs does the model read together?"""
 
 from __future__ import annotations
 
-import os
-from itertools import combinations
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from dfim_fast.io.store import MapStore
+from dfim_fast.maps.model import Model
+from dfim_fast.maps.motif import motif_interactions
+from dfim_fast.stats.null import null_map
+from dfim_fast.stats.significance import significance
+
+SHUFFLES, SPANS = 5, 10  # of each sequence, and for each source motif
+NEGLIGIBLE = 0.1  # logits: moves a probability by 0.025 at most
+# what a test is, the column that holds its answer, and how it counts
+NULLS = (
+    ("paper's null: shuffled sequences", "shuffled", "dinucleotide", SHUFFLES, "gaussian"),
+    ("matched null: spans without a motif", "matched", "matched", SPANS, "empirical"),
+)
+TABLE, FIGURE = "motif_pairs.tsv", "motif_pairs.png"
 
 
-def found_between_motifs(
-    store_path: str | os.PathLike[str], motifs_path: str | os.PathLike[str]
-) -> list[str]:
-    """Count significant interactions between embedded motifs.
+def judge_motif_pairs(
+    model: Model,
+    names: Sequence[str],
+    sequences: Sequence[str],
+    motifs: pd.DataFrame,
+    threads: int | None,
+    progress: bool,
+) -> pd.DataFrame:
+    """Interactions of all pairs of motifs, judged by the paper's null and by the matched one.
 
     Parameters
     ----------
-    store_path : path
-        Maps of some of the sequences, all positions.
-    motifs_path : path
-        Table of sequence, start, end, name: where the simulation put motifs.
+    model : Model
+    names, sequences : sequence of str, (N,)
+    motifs : DataFrame
+        sequence, start, end, name.
+    threads : int, optional
+    progress : bool
 
     Returns
     -------
-    list of str
-        A line for each pair of motifs, the pair with most first, and one for the pairs together.
+    DataFrame
+        Of `motif_interactions`, with p, q and significant of each null, and ``interacts``: called
+        by the matched null, with an effect that is not negligible.
     """
-    store = MapStore.open(store_path)
-    motifs = pd.read_csv(motifs_path, sep="\t")
-    kinds = sorted(motifs["name"].unique())
-    tested = dict.fromkeys(combinations(kinds, 2), 0)
-    called, strongest = dict(tested), dict.fromkeys(tested, 0.0)
-    for n, name in enumerate(store.names):
-        own = motifs[motifs["sequence"] == name].set_index("name")
-        part = slice(n, n + 1)
-        fis, mask, significant = (
-            store.read(array, part)[0, 0] for array in ("fis", "mask", "significant")
-        )
-        for pair in tested:
-            if not set(pair) <= set(own.index):
-                continue
-            first, second = (slice(own.loc[kind, "start"], own.loc[kind, "end"]) for kind in pair)
-            for source, target in ((first, second), (second, first)):
-                cells = np.s_[source, :, target]
-                tested[pair] += int(mask[cells].sum())
-                called[pair] += int(significant[cells].sum())
-                strongest[pair] = max(strongest[pair], float(np.abs(fis[cells]).max()))
-    order = sorted(tested, key=lambda pair: -called[pair])
+    settings: dict[str, Any] = {"names": list(names), "threads": threads, "progress": progress}
+    table = motif_interactions(model, list(sequences), motifs, **settings)
+    for _, column, kind, n, null_model in NULLS:
+        null = null_map(model, list(sequences), kind, n, features=motifs, **settings)
+        judged = significance(table, null, null_model)
+        for name in ("p", "q", "significant"):
+            table[f"{name}_{column}"] = getattr(judged, name)
+    return table.assign(interacts=table["significant_matched"] & (table["fis"].abs() > NEGLIGIBLE))
+
+
+def write_motif_pairs(folder: Path, table: pd.DataFrame) -> None:
+    """Write the table and its figure into a folder of results."""
+    from dfim_fast.plot import plot_motif_pairs, save
+
+    table.to_csv(folder / TABLE, sep="\t", index=False, float_format="%.6g")
+    figure = plot_motif_pairs(
+        table,
+        {
+            **{label: f"significant_{column}" for label, column, *_ in NULLS},
+            f"matched null, and |FIS| above {NEGLIGIBLE:g}": "interacts",
+        },
+        NEGLIGIBLE,
+        "Take one motif away: how much importance does the other lose?",
+    )
+    (folder / "figures").mkdir(exist_ok=True)
+    save(figure, folder / "figures" / FIGURE)
+
+
+def describe_motif_pairs(table: pd.DataFrame) -> list[str]:
+    """Lines for people: effect sizes and both nulls side by side, and what follows."""
+    found = table.groupby(["source", "target"]).agg(
+        fis=("fis", "mean"),
+        relative=("relative", "mean"),
+        shuffled=("significant_shuffled", "mean"),
+        matched=("significant_matched", "mean"),
+        interacts=("interacts", "mean"),
+    )
+    found = found.sort_values("fis", key=abs, ascending=False)
     lines = [
-        f"  {' x '.join(pair)}: {called[pair]} of {tested[pair]} interactions are significant "
-        f"({called[pair] / max(1, tested[pair]):.0%}), the strongest FIS is {strongest[pair]:.3f}"
-        for pair in order
+        f"Motif pairs: with one motif set to background, the importance that the other loses, in "
+        f"{table['sequence'].nunique()} sequences",
+        f"  {'source > target':16s} {'FIS':>8s} {'of target':>10s}   significant by the",
+        f"  {'':16s} {'(logits)':>8s} {'':>10s}   {'paper’s null':>12s} {'matched null':>13s} "
+        f"{f'and above {NEGLIGIBLE:g}':>14s}",
     ]
-    best, total = order[0], sum(called.values())
+    for (source, target), row in found.iterrows():
+        lines.append(
+            f"  {f'{source} > {target}':16s} {row.fis:+8.3f} {row.relative:10.0%}   "
+            f"{row.shuffled:12.0%} {row.matched:13.0%} {row.interacts:14.0%}"
+        )
+    strong = found[found["interacts"] > 0.5]
+    weak = table.set_index(["source", "target"]).loc[found.index.difference(strong.index)]
+    names = " and ".join(f"{source} > {target}" for source, target in strong.index)
     return [
-        f"{called[best]} of the {total} significant interactions between two motifs are between "
-        f"{best[0]} and {best[1]}:",
         *lines,
+        f"The pairs that interact: {names or 'none'}.",
+        f"Of the others, which change by {weak['fis'].abs().mean():.2g} on average, the paper's "
+        f"null calls {weak['significant_shuffled'].mean():.0%} (it asks whether a sequence has "
+        f"strong features) and the matched null {weak['significant_matched'].mean():.0%} (whether "
+        "the source does more than a span without a motif, however little); "
+        f"{weak['interacts'].mean():.0%} are called and exceed {NEGLIGIBLE:g} logits: look at the "
+        "effect, not only at p.",
     ]

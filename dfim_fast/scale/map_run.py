@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +55,7 @@ def run_maps(
     top: int = 100_000,
     overwrite: bool = False,
     progress: bool = True,
+    also: Callable[[Path], list[str]] | None = None,
 ) -> Finished:
     """Compute, judge, write and draw; ``out`` appears when all of it is done.
 
@@ -76,6 +77,8 @@ def run_maps(
         Replace an earlier result, once this one is complete.
     progress : bool
         Show sequences per second and the time left.
+    also : callable, optional
+        Given the unfinished folder to write into; returns further lines of the summary.
 
     Returns
     -------
@@ -117,5 +120,7 @@ def run_maps(
         write_tables(folder, table, {key: about[key] for key in ("model", "settings", "null")})
         drawn = draw(folder / "figures", store, ranking[:figures], run.sample, judge)
         lines = summary(Path(out), about, names, table, drawn, top)
+        if also is not None:
+            lines += ["", *also(folder)]
         (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return Finished(Path(out), lines, table)
