@@ -18,12 +18,16 @@ if TYPE_CHECKING:
         OutputError,
         SettingsError,
     )
+    from dfim_fast.maps.aggregate import aggregate
     from dfim_fast.maps.attribution import attribute
     from dfim_fast.maps.interaction import InteractionMap, interaction_map
     from dfim_fast.maps.model import Model, load_model
     from dfim_fast.maps.motif import motif_interactions
+    from dfim_fast.maps.pairwise import pairwise_ism
+    from dfim_fast.maps.position_sums import Aggregate
     from dfim_fast.sequence.one_hot import one_hot
     from dfim_fast.sequence.shuffle import dinucleotide_shuffle
+    from dfim_fast.stats.distance import distance_bins
     from dfim_fast.stats.null import null_map
     from dfim_fast.stats.significance import significance
 
@@ -38,8 +42,11 @@ _HOME = {
     "NullError": "errors",
     "OutputError": "errors",
     "SettingsError": "errors",
+    "Aggregate": "maps.position_sums",
+    "aggregate": "maps.aggregate",
     "attribute": "maps.attribution",
     "dinucleotide_shuffle": "sequence.shuffle",
+    "distance_bins": "stats.distance",
     "interaction_map": "maps.interaction",
     "load_model": "maps.model",
     "InteractionMap": "maps.interaction",
@@ -47,10 +54,12 @@ _HOME = {
     "motif_interactions": "maps.motif",
     "null_map": "stats.null",
     "one_hot": "sequence.one_hot",
+    "pairwise_ism": "maps.pairwise",
     "significance": "stats.significance",
 }
 
 __all__ = [
+    "Aggregate",
     "BackendError",
     "DfimError",
     "InputError",
@@ -61,13 +70,16 @@ __all__ = [
     "OutputError",
     "SettingsError",
     "__version__",
+    "aggregate",
     "attribute",
     "dinucleotide_shuffle",
+    "distance_bins",
     "interaction_map",
     "load_model",
     "motif_interactions",
     "null_map",
     "one_hot",
+    "pairwise_ism",
     "significance",
 ]
 
