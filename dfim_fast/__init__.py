@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dfim_fast.maps.motif import motif_interactions
     from dfim_fast.maps.pairwise import pairwise_ism
     from dfim_fast.maps.position_sums import Aggregate
+    from dfim_fast.scale.variants import explain_variants, variant_interactions
     from dfim_fast.sequence.one_hot import one_hot
     from dfim_fast.sequence.shuffle import dinucleotide_shuffle
     from dfim_fast.stats.distance import distance_bins
@@ -47,6 +48,7 @@ _HOME = {
     "attribute": "maps.attribution",
     "dinucleotide_shuffle": "sequence.shuffle",
     "distance_bins": "stats.distance",
+    "explain_variants": "scale.variants",
     "interaction_map": "maps.interaction",
     "load_model": "maps.model",
     "InteractionMap": "maps.interaction",
@@ -56,6 +58,7 @@ _HOME = {
     "one_hot": "sequence.one_hot",
     "pairwise_ism": "maps.pairwise",
     "significance": "stats.significance",
+    "variant_interactions": "scale.variants",
 }
 
 __all__ = [
@@ -74,6 +77,7 @@ __all__ = [
     "attribute",
     "dinucleotide_shuffle",
     "distance_bins",
+    "explain_variants",
     "interaction_map",
     "load_model",
     "motif_interactions",
@@ -81,6 +85,7 @@ __all__ = [
     "one_hot",
     "pairwise_ism",
     "significance",
+    "variant_interactions",
 ]
 
 

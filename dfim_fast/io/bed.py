@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
-import pysam
 
 from dfim_fast.errors import InputError, SettingsError
+from dfim_fast.io.genome import fetch, open_genome, quiet_htslib
 from dfim_fast.io.text import read_lines
 
-# Assemblies hold a few letters that stand for several bases. They are as unknown as N is.
-_AMBIGUOUS_TO_N = str.maketrans("RYSWKMBDHV", "N" * 10)
 _OTHER_LETTER = re.compile("[^ACGTN]")
 
 
@@ -57,7 +53,7 @@ def read_regions(
         raise SettingsError(f"length={length!r}: pass an integer of at least 1")
     names: list[str] = []
     sequences: list[str] = []
-    with _quiet_htslib(), _open_genome(genome_path) as genome:
+    with quiet_htslib(), open_genome(genome_path) as genome:
         sizes = dict(zip(genome.references, genome.lengths, strict=True))
         for where, chrom, start, end in _intervals(bed_path):
             if chrom not in sizes:
@@ -80,7 +76,7 @@ def read_regions(
                     "remove or move the region"
                 )
             name = f"{chrom}:{first}-{last}"
-            sequence = _fetch(genome, chrom, first, last)
+            sequence = fetch(genome, chrom, first, last)
             other = _OTHER_LETTER.search(sequence)
             if len(sequence) != length or other:
                 found = f"letter {other.group()!r}" if other else f"{len(sequence)} bases"
@@ -125,41 +121,3 @@ def _intervals(
 
 def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit()
-
-
-def _open_genome(path: str | os.PathLike[str]) -> pysam.FastaFile:
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such genome file; check the path")
-    # pysam would build a missing index without a word, beside a file that may not be the user's.
-    wanted = [".fai", ".gzi"] if path.suffix in (".gz", ".bgz") else [".fai"]
-    for suffix in wanted:
-        if not path.with_name(path.name + suffix).is_file():
-            raise InputError(
-                f"{path}: no index {path.name}{suffix} beside it; run: samtools faidx {path}"
-            )
-    try:
-        return pysam.FastaFile(os.fspath(path))
-    except (OSError, ValueError):
-        raise InputError(
-            f"{path}: cannot be opened as indexed FASTA; wanted plain or bgzipped FASTA "
-            f"and its index; run: samtools faidx {path}"
-        ) from None
-
-
-def _fetch(genome: pysam.FastaFile, chrom: str, start: int, end: int) -> str:
-    """Return the upper-case bases, fewer than asked for where the index promises too many."""
-    try:
-        return genome.fetch(chrom, start, end).upper().translate(_AMBIGUOUS_TO_N)
-    except (OSError, ValueError):
-        return ""
-
-
-@contextmanager
-def _quiet_htslib() -> Iterator[None]:
-    """Keep htslib from writing its own lines to stderr beside ours."""
-    verbosity = pysam.set_verbosity(0)
-    try:
-        yield
-    finally:
-        pysam.set_verbosity(verbosity)

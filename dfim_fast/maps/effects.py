@@ -29,11 +29,14 @@ class Ask:
     mutants : Mutants
     targets : ndarray (W,) or (M, W) of int
         Positions to read; -1 for none.
+    references_of : int, optional
+        The sequence whose references are used; its own if not given.
     """
 
     row: int
     mutants: Mutants
     targets: np.ndarray
+    references_of: int | None = None
 
 
 def run_effects(
@@ -50,7 +53,9 @@ def run_effects(
             rows = [ask.row for ask in part]
             found = request.backend.effects(
                 request.x[rows],
-                request.references_of(rows),
+                request.references_of(
+                    [a.row if a.references_of is None else a.references_of for a in part]
+                ),
                 [ask.mutants for ask in part],
                 [ask.targets for ask in part],
             )

@@ -92,8 +92,8 @@ def check_features(features: pd.DataFrame, names: Sequence[str], length: int) ->
         )
     if features.empty:
         raise InputError("features: the table is empty; wanted at least one feature")
-    row = _rows(features["sequence"], names)
-    start, end = (_whole(features[name], name) for name in ("start", "end"))
+    row = row_indices(features["sequence"], names, "features")
+    start, end = (whole_numbers(features[n], n, "features") for n in ("start", "end"))
     bad = (start < 0) | (end > length) | (start >= end)
     if bad.any():
         i = int(np.argmax(bad))
@@ -124,8 +124,13 @@ def check_features(features: pd.DataFrame, names: Sequence[str], length: int) ->
     )
 
 
-def _rows(column: pd.Series, names: Sequence[str]) -> np.ndarray:
-    """Indices of the sequences that a column names, by name or else by index."""
+def row_indices(column: pd.Series, names: Sequence[str], what: str) -> np.ndarray:
+    """Indices of the sequences that a column of a table of ``what`` names, or else is.
+
+    Raises
+    ------
+    InputError
+    """
     index = {name: i for i, name in enumerate(names)}
     found = column.astype(str).map(index)
     lost = found.isna().to_numpy()
@@ -136,17 +141,22 @@ def _rows(column: pd.Series, names: Sequence[str]) -> np.ndarray:
         i = int(np.argmax(lost))
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise InputError(
-            f"features, row {i}: there is no sequence {column.iloc[i]!r} (there are {shown}); "
+            f"{what}, row {i}: there is no sequence {column.iloc[i]!r} (there are {shown}); "
             f"use a sequence's name, or its index from 0 to {len(names) - 1}"
         )
     return found.to_numpy().astype(np.int64)
 
 
-def _whole(column: pd.Series, name: str) -> np.ndarray:
-    """A column of whole numbers."""
+def whole_numbers(column: pd.Series, name: str, what: str) -> np.ndarray:
+    """A column of whole numbers of a table of ``what``.
+
+    Raises
+    ------
+    InputError
+    """
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~np.isfinite(values) | (values != np.round(values))
     if bad.any():
         i = int(np.argmax(bad))
-        raise InputError(f"features, row {i}: {name} is {column.iloc[i]!r}; wanted a whole number")
+        raise InputError(f"{what}, row {i}: {name} is {column.iloc[i]!r}; wanted a whole number")
     return values.astype(np.int64)

@@ -8,6 +8,7 @@ from backends.running import engines, inputs, plan_for
 from graph.all_models import model
 
 from dfim_fast.backends.base import Effects
+from dfim_fast.backends.numba_cpu import backend as module
 from dfim_fast.backends.select import make_backend
 from dfim_fast.sequence.mutants import Mutants, single_nucleotide, spans
 from dfim_fast.sequence.one_hot import encode
@@ -30,6 +31,13 @@ def motif_spans(length: int) -> Mutants:
     """Background over spans of several widths, at both ends and between."""
     places = [(0, 7), (length // 3, 10), (length // 3 + 5, 4), (length - 6, 6)]
     return spans([s for s, _ in places], [np.tile(BACKGROUND, (w, 1)) for _, w in places])
+
+
+@pytest.fixture(autouse=True, params=["few", "many"])
+def few(request, monkeypatch):
+    """Hidden heads by whole passes, and by walks however few the mutants."""
+    if request.param == "many":
+        monkeypatch.setattr(module, "FEW", -1)
 
 
 def run(plan, x, references, mutants, targets, backend="numba") -> list[Effects]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -26,6 +27,10 @@ from dfim_fast.plan.plan import Plan
 from dfim_fast.plan.planner import plan_spans
 from dfim_fast.sequence.mutants import Mutants, single_nucleotide, spans
 from dfim_fast.sequence.one_hot import encode
+
+# Mutants of a sequence up to which whole passes cost less than carrying a hidden head's basis down
+# the trunk; measured on the SPI1 and embedded-motif models.
+FEW = 16
 
 
 @cache
@@ -93,15 +98,14 @@ class NumbaBackend(Backend):
         mutants: Sequence[Mutants],
         targets: Sequence[np.ndarray],
     ) -> Iterator[Effects]:
+        lanes = max(1, min(self.lanes, len(x)))
+
         def one(n: int) -> Effects:
             own = None if references is None else references[n]
-            return self._effects(x[n], own, mutants[n], targets[n])
+            return self._effects(x[n], own, mutants[n], targets[n], lanes)
 
         with blas().limit(limits=1):
-            if self.events is None:
-                found = [one(n) for n in range(len(x))]
-            else:
-                found = self.in_threads(list(range(len(x))), one, self.lanes)
+            found = self.in_threads(list(range(len(x))), one, lanes)
         yield from found
 
     @cached_property
@@ -120,27 +124,39 @@ class NumbaBackend(Backend):
         return engines
 
     def _effects(
-        self, one: np.ndarray, own: np.ndarray | None, mutants: Mutants, targets: np.ndarray
+        self,
+        one: np.ndarray,
+        own: np.ndarray | None,
+        mutants: Mutants,
+        targets: np.ndarray,
+        lanes: int,
     ) -> Effects:
+        """One sequence, while ``lanes`` of them are at work."""
         rows = np.ascontiguousarray(one.T, np.float32)
         mutants = mutants.as_sources()
-        if self.events is not None:
+        threads = max(1, self.plan.threads // lanes)
+        walked = self.events is not None and (len(mutants) > FEW or self.events.far_is_shared)
+        if walked:
             engine = self.walkers.get()
             try:
-                threads = max(1, self.plan.threads // self.lanes)
                 return engine.effects(rows, own, mutants, targets, threads)
             finally:
                 self.walkers.put(engine)
         plan = plan_spans(self.plan, mutants.start, mutants.width, targets)
-        return self._fill(EffectsBuilder, plan, self._work(one, own, mutants)).effects
+        if self.events is not None:
+            plan = replace(plan, cones=None)
+        plan = replace(plan, threads=threads)
+        return self._fill(EffectsBuilder, plan, self._work(one, own, mutants, lanes)).effects
 
-    def _work(self, one: np.ndarray, own: np.ndarray | None, mutants: Mutants) -> Work:
+    def _work(
+        self, one: np.ndarray, own: np.ndarray | None, mutants: Mutants, lanes: int = 1
+    ) -> Work:
         rows = np.ascontiguousarray(one.T, np.float32)
         return Work(
             rows,
             mutants,
             self.passes.forward(rows[None]),
-            References(self.passes, own, self.plan.memory_limit - self.plan.workspace),
+            References(self.passes, own, (self.plan.memory_limit - self.plan.workspace) // lanes),
         )
 
     def _map(self, one: np.ndarray, own: np.ndarray | None) -> SequenceMap:
@@ -152,15 +168,17 @@ class NumbaBackend(Backend):
     def _fill(self, kind: Any, plan: Plan, work: Work) -> Any:
         """A builder of that kind, filled by cones or else by whole passes."""
         passes, cones, whole = self.passes, self.cones, self.whole
+        spread = self.in_threads
         if plan is not self.plan:  # the spans of one sequence
+            spread = partial(self.in_threads, threads=plan.threads)
             cones = ConeEngine(plan, passes, plan.cones) if plan.cones else None
-            whole = WholeEngine(plan, passes, self.in_threads)
+            whole = WholeEngine(plan, passes, spread)
         original = importance(plan, passes, work.acts, work.references)[:, :, 0]
         scores = passes.scores(work.acts)[:, 0]
         builder = kind(plan, work.mutants, original, scores, work.references.mean_score)
         if not len(work.mutants):
             return builder
-        if cones is None or not cones.fill(work, builder, self.in_threads):
+        if cones is None or not cones.fill(work, builder, spread):
             whole.fill(work, original, builder)
         return builder
 

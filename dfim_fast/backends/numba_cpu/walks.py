@@ -31,6 +31,8 @@ class EventEngine:
             graph, list(plan.tasks), plan.method, plan.rule, plan.contribution
         )
         self.complete = covers_all(plan)
+        # a linear head sends the same gradient down for every mutant
+        self.far_is_shared = self.program.head.linear
 
     @staticmethod
     def unsupported(plan: Plan) -> str | None:
