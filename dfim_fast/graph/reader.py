@@ -134,7 +134,9 @@ class Importer:
         if any(isinstance(v, Unread) for v in inputs):
             return Unread()
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
-        return reader(Node(self, name, proto.op_type, inputs, attributes, self.opset))
+        return reader(
+            Node(self, name, proto.op_type, inputs, attributes, self.opset, len(proto.output))
+        )
 
 
 def needed(graph: Any) -> tuple[list[Any], set[str]]:
@@ -240,11 +242,4 @@ def finish(importer: Importer, proto: Any, head: Head) -> Graph | None:
     except Unsupported as reason:
         importer.problems.append(str(reason))
         return None
-    graph = Graph(tuple(importer.nodes), tuple(tasks))
-    for i in graph.needed(range(len(tasks))):
-        if graph.nodes[i].op.output_only:
-            importer.problems.append(
-                f"node {graph.nodes[i].name!r} ({type(graph.nodes[i].op).__name__}): is supported "
-                "only at an output and scored at its input; use target='logit'"
-            )
-    return None if importer.problems else graph
+    return None if importer.problems else Graph(tuple(importer.nodes), tuple(tasks))

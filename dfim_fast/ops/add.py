@@ -22,6 +22,10 @@ class Add(Operator):
     linear: ClassVar[bool] = True
     signs: tuple[float, ...]
 
+    @property
+    def rowwise(self) -> bool:
+        return True
+
     def output_shape(self, *inputs: Shape) -> Shape:
         rows, channels = np.broadcast_shapes(*inputs)
         return rows, channels
@@ -43,28 +47,36 @@ class Add(Operator):
         return rows * channels * (len(inputs) - 1)
 
 
-def common_axes(a: Tensor, b: Tensor) -> Axes | None:
-    """ONNX axes of a result of a and b broadcast together; None where they do not line up."""
-    rank = max(len(a.axes), len(b.axes))
-    left = ("",) * (rank - len(a.axes)) + a.axes
-    right = ("",) * (rank - len(b.axes)) + b.axes
+def common_axes(*tensors: Tensor) -> Axes | None:
+    """ONNX axes of tensors broadcast together; None where they do not line up."""
+    rank = max(len(t.axes) for t in tensors)
     axes = []
-    for i, j in zip(left, right, strict=True):
-        x = "".join(f for f in i if f == "N" or a.size(f) > 1)
-        y = "".join(f for f in j if f == "N" or b.size(f) > 1)
-        if x and y and x != y:
+    for words in zip(*(("",) * (rank - len(t.axes)) + t.axes for t in tensors), strict=True):
+        varying = [
+            (word, held)
+            for word, t in zip(words, tensors, strict=True)
+            if (held := "".join(f for f in word if f == "N" or t.size(f) > 1))
+        ]
+        if len({held for _, held in varying}) > 1:
             return None
-        axes.append(i if x else j if y else i or j)
+        axes.append(varying[0][0] if varying else next(filter(None, words), ""))
     letters = "".join(axes)
     return tuple(axes) if len(set(letters)) == len(letters) else None
 
 
+def aligned(node: Node, *tensors: Tensor) -> tuple[tuple[Tensor, ...], Axes]:
+    """Branches that are broadcast together, flattened where that is what brings them in line."""
+    axes = common_axes(*tensors)
+    if axes is None:
+        tensors = tuple(flatten_mixed(node, t) for t in tensors)
+        axes = common_axes(*tensors)
+    if axes is None:
+        shown = " with ".join(t.describe() for t in tensors)
+        raise Unsupported(f"combines {shown}, whose axes do not match")
+    return tensors, axes
+
+
 def add_branches(node: Node, a: Tensor, b: Tensor, sign: float) -> Tensor:
     """Append a + sign * b."""
-    axes = common_axes(a, b)
-    if axes is None:
-        a, b = flatten_mixed(node, a), flatten_mixed(node, b)
-        axes = common_axes(a, b)
-    if axes is None:
-        raise Unsupported(f"combines {a.describe()} with {b.describe()}, whose axes do not match")
-    return node.add(Add((1.0, sign)), a, b, axes=axes)
+    tensors, axes = aligned(node, a, b)
+    return node.add(Add((1.0, sign)), *tensors, axes=axes)

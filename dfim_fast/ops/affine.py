@@ -1,4 +1,4 @@
-"""y = x * scale + shift with constants: Add, Sub, Mul, Div by constants, BatchNormalization."""
+"""y = x * scale + shift with constants: Add, Sub, Mul, Div, Neg, BatchNormalization."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 from dfim_fast.ops.add import add_branches
 from dfim_fast.ops.base import Array, Operator, Shape, unbroadcast
 from dfim_fast.ops.layout import Tensor, align_constant
+from dfim_fast.ops.multiply import multiply
 from dfim_fast.ops.node import Node
+from dfim_fast.ops.power import power
 from dfim_fast.ops.registry import Unsupported, reads
 
 
@@ -29,6 +31,10 @@ class Affine(Operator):
     scale: Array
     shift: Array
 
+    @property
+    def rowwise(self) -> bool:
+        return True
+
     def output_shape(self, *inputs: Shape) -> Shape:
         rows, channels = np.broadcast_shapes(inputs[0], self.scale.shape, self.shift.shape)
         return rows, channels
@@ -39,9 +45,16 @@ class Affine(Operator):
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
         return [unbroadcast(g * self.scale, xs[0].shape[1:])]
 
+    def _read(self) -> Array:
+        """Rows (L or 1) that are not multiplied with zeros only."""
+        return np.asarray((self.scale != 0).any(axis=1))
+
     def spread(self, masks: Sequence[Array]) -> Array:
         rows = max(self.scale.shape[0], self.shift.shape[0], masks[0].shape[1])
-        return np.broadcast_to(masks[0], (len(masks[0]), rows))
+        return np.broadcast_to(masks[0], (len(masks[0]), rows)) & self._read()
+
+    def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
+        return super().collect(mask & self._read(), lengths)
 
     def multiply_adds(self, *inputs: Shape) -> int:
         rows, channels = self.output_shape(*inputs)
@@ -73,19 +86,23 @@ def read_add(node: Node) -> Tensor:
 
 @reads("Mul")
 def read_mul(node: Node) -> Tensor:
-    """x times a constant."""
+    """a * b, of which either may be constant."""
     a, b = node.inputs
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        raise Unsupported("the product of two branches that both depend on the input")
+        return multiply(node, a, b)
     t, other = (node.tensor(0), 1) if isinstance(a, Tensor) else (node.tensor(1), 0)
     return affine(node, t, node.constant(other, "the factor"), None)
 
 
 @reads("Div")
 def read_div(node: Node) -> Tensor:
-    """x divided by a constant."""
-    if isinstance(node.inputs[1], Tensor):
-        raise Unsupported("division by something that depends on the input")
+    """a / b, of which either may be constant; by a branch: times its Reciprocal."""
+    a, b = node.inputs
+    if isinstance(b, Tensor):
+        inverse = power(node, b, -1.0)
+        if isinstance(a, Tensor):
+            return multiply(node, a, inverse)
+        return affine(node, inverse, node.constant(0, "the dividend"), None)
     divisor = np.asarray(node.constant(1, "the divisor"), np.float64)
     if (divisor == 0).any():
         raise Unsupported("division by zero")

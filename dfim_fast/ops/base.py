@@ -45,8 +45,12 @@ class Operator:
 
     linear: ClassVar[bool] = False
     squashes: ClassVar[bool] = False  # at an output, its input is scored instead
-    output_only: ClassVar[bool] = False  # has no backward rule, so it may stand at an output only
     held: ClassVar[bool] = False  # weighs by constants of the sequence: multipliers do not sum up
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether output row i reads row i of each input, and no other."""
+        return False
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Shape (L, C) of the output for the input shapes."""
@@ -114,6 +118,10 @@ class Elementwise(Operator):
     def slope(self, x: Array) -> Array:
         """f'(x); the field's convention at kinks."""
         raise AssertionError(f"{type(self).__name__} has no derivative")
+
+    @property
+    def rowwise(self) -> bool:
+        return True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]

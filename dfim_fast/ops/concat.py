@@ -14,6 +14,7 @@ from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.flatten import flatten_mixed
 from dfim_fast.ops.layout import Tensor, align_constant
 from dfim_fast.ops.node import Node
+from dfim_fast.ops.pad import pad
 from dfim_fast.ops.registry import Unsupported, reads
 from dfim_fast.ops.window import Window
 
@@ -30,6 +31,10 @@ class Concat(Operator):
 
     linear: ClassVar[bool] = True
     axis: int
+
+    @property
+    def rowwise(self) -> bool:
+        return self.axis == 2
 
     def output_shape(self, *inputs: Shape) -> Shape:
         total = sum(s[self.axis - 1] for s in inputs)
@@ -53,7 +58,7 @@ class Concat(Operator):
 
 @reads("Concat")
 def read_concat(node: Node) -> Tensor:
-    """Inputs agree on the other axes; constants, such as a control track, may be more channels."""
+    """Inputs agree on the other axes; constants may be more channels, or positions."""
     tensors = [v for v in node.inputs if isinstance(v, Tensor)]
     axis = tensors[0].axis(int(node.attr("axis")))
     if any(len(t.axes[axis]) > 1 for t in tensors):
@@ -77,7 +82,8 @@ def read_concat(node: Node) -> Tensor:
     if len(tensors) == len(node.inputs):
         return node.add(Concat(1 + which), *tensors, axes=axes)
     if factor == "L":
-        raise Unsupported("joins constant positions to data")
+        padded = beyond_constants(node, tensors, axis)
+        return node.add(Concat(1), *padded, axes=axes) if len(padded) > 1 else padded[0]
     t = node.add(Concat(2), *tensors, axes=axes) if len(tensors) > 1 else first.with_axes(axes)
     return beside_constants(node, t, axis)
 
@@ -109,3 +115,24 @@ def beside_constants(node: Node, t: Tensor, axis: int) -> Tensor:
     uniform = joined[0] if rows == 1 else np.zeros(joined.shape[1])
     t = node.add(Conv(weight, uniform, Window(1, 1, 1, 0, t.shape[0])), t)
     return t if rows == 1 else node.add(Affine(np.ones((1, 1)), joined), t)
+
+
+def beyond_constants(node: Node, tensors: list[Tensor], axis: int) -> list[Tensor]:
+    """The data inputs, ``tensors``, with the constant positions that stand beside them."""
+    data = iter(tensors)
+    sides: list[tuple[list[Array], list[Array]]] = [([], [])]
+    first = True
+    for i, value in enumerate(node.inputs):
+        if not isinstance(value, Tensor):
+            sides[-1][0 if first else 1].append(node.constant(i, "a part"))
+        elif first:
+            first = False
+        else:
+            sides.append(([], []))
+    none = np.zeros([int(i != axis) for i in range(len(tensors[0].axes))])
+    return [
+        pad(node, t, axis, *(np.concatenate(part, axis) if part else none for part in both))
+        if any(both)
+        else t
+        for t, both in zip(data, sides, strict=True)
+    ]

@@ -126,6 +126,20 @@ def reshape(t: Tensor, target: list[int], allow_zero: bool = False) -> Tensor:
     return t.with_axes(tuple(axes))
 
 
+def growing(t: Tensor, index: int) -> tuple[str, Axes]:
+    """Which factor, L or C, an ONNX axis holds or may hold, and the axes once it does.
+
+    An axis of size one that is to become longer takes a factor that no other axis needs.
+    """
+    elsewhere = {f for i, a in enumerate(t.axes) if i != index for f in a if t.size(f) > 1}
+    free = [f for f in "CL" if f not in elsewhere]
+    letter = "".join(f for f in t.axes[index] if t.size(f) > 1) or (free or ["N"])[0]
+    if letter not in ("L", "C"):
+        raise Unsupported(f"changes the size of axis {index} of {t.describe()}")
+    axes = (letter if i == index else a.replace(letter, "") for i, a in enumerate(t.axes))
+    return letter, tuple(axes)
+
+
 def align_constant(t: Tensor, value: Array) -> tuple[Array, Axes]:
     """A constant that is combined with t, as a (L|1, C|1) array.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -95,7 +94,9 @@ class MaxPool(Operator):
 class ChannelMax(Operator):
     """y[i] = max over channels of x[i, .]; ties go to the first channel."""
 
-    linear: ClassVar[bool] = False
+    @property
+    def rowwise(self) -> bool:
+        return True
 
     def _window(self, x: Array) -> Window:
         return Window(x.shape[2], x.shape[2], 1, 0, 1)

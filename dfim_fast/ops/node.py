@@ -29,6 +29,8 @@ class Node:
     inputs : list of Tensor, ndarray or None
         Tensors depend on the sequence, arrays are constants, None is an omitted input.
     opset : int
+    outputs : int
+        How many it has.
     """
 
     def __init__(
@@ -39,9 +41,11 @@ class Node:
         inputs: list[Value],
         attributes: dict[str, Any],
         opset: int,
+        outputs: int = 1,
     ) -> None:
         self.builder, self.name, self.op_type = builder, name, op_type
-        self.inputs, self.attributes, self.opset = inputs, attributes, opset
+        self.inputs, self.attributes = inputs, attributes
+        self.opset, self.outputs = opset, outputs
 
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute, strings decoded."""

@@ -15,13 +15,15 @@ from dfim_fast.ops.registry import reads
 
 @dataclass(frozen=True, eq=False)
 class Softplus(Elementwise):
-    """y = log(1 + exp(x))."""
+    """y = log(1 + exp(beta * x)) / beta."""
+
+    beta: float = 1.0
 
     def value(self, x: Array) -> Array:
-        return np.logaddexp(x, np.zeros((), x.dtype))
+        return np.logaddexp(self.beta * x, np.zeros((), x.dtype)) / self.beta
 
     def slope(self, x: Array) -> Array:
-        return expit(x)
+        return expit(self.beta * x)
 
 
 @reads("Softplus")

@@ -1,4 +1,4 @@
-"""Rows or channels picked by constant indices: Slice (crops, reversal) and Gather."""
+"""Rows or channels picked by constant indices: Slice (crops, reversal), Gather, Split and Tile."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ class Take(Operator):
     linear: ClassVar[bool] = True
     axis: int
     index: Array
+
+    @property
+    def rowwise(self) -> bool:
+        return self.axis == 2
 
     def output_shape(self, *inputs: Shape) -> Shape:
         rows, channels = inputs[0]
@@ -104,3 +108,18 @@ def read_gather(node: Node) -> Tensor:
     if index.ndim == 0:
         t = t.with_axes(tuple(a for i, a in enumerate(t.axes) if i != axis))
     return t
+
+
+@reads("Split")
+def read_split(node: Node) -> list[Tensor]:
+    """Parts of given sizes, or equal ones, the last of which may be smaller."""
+    t = node.tensor(0)
+    axis = t.axis(int(node.attr("axis", 0)))
+    size, sizes = t.dims[axis], node.ints("split", 1)
+    if sizes is None:
+        each = -(-size // int(node.attr("num_outputs", node.outputs)))
+        sizes = [min(each, size - first) for first in range(0, size, each)]
+    if sum(sizes) != size:
+        raise Unsupported(f"parts of {sizes} entries on axis {axis} of {t.describe()}")
+    parts = np.split(np.arange(size), np.cumsum(sizes)[:-1])
+    return [take(node, t, axis, index) for index in parts]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from graph.all_models import SUPPORTED, entry, model, one_hot
+from graph.all_models import NAMES, PUT_TOGETHER, entry, model, one_hot
 from ops.operator_cases import build, ints, node, values
 
 from dfim_fast.backends.passes import Passes
@@ -29,12 +29,14 @@ def scores(graph: Graph, x: np.ndarray) -> np.ndarray:
     return passes.scores(passes.forward(x.astype(np.float64).swapaxes(1, 2)))
 
 
-@pytest.mark.parametrize("name", SUPPORTED)
+@pytest.mark.parametrize("name", NAMES)
 def test_values_are_kept(name, monkeypatch):
     raw, simple = raw_graph(name, monkeypatch), model(name).graph
     x = one_hot(3, simple.length)
     wanted = scores(raw, x)
-    np.testing.assert_allclose(scores(simple, x), wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
+    tolerance = 1e-7 if name in PUT_TOGETHER else 1e-12
+    scale = np.abs(wanted).max()
+    np.testing.assert_allclose(scores(simple, x), wanted, rtol=0, atol=tolerance * scale)
     assert [t.name for t in simple.tasks] == [t.name for t in raw.tasks]
     assert len(simple.nodes) <= len(raw.nodes)
     used = {i for t in simple.tasks for i in simple.ancestors(t.node)}

@@ -83,20 +83,6 @@ def custom_domain(b):
 
 
 @faulty()
-def divide_by_input(b):
-    """A constant divided by something that depends on the input."""
-    x = b.add("Exp", b.conv(b.x, 8, 7))
-    return b.dense(b.add("Div", b.weight(np.float32(2)), x, name="reciprocal"), 1)
-
-
-@faulty()
-def divide_by_branch(b):
-    """One branch divided by another."""
-    x = b.add("Exp", b.conv(b.x, 8, 7))
-    return b.dense(b.add("Div", b.conv(b.x, 8, 7), x, name="ratio"), 1)
-
-
-@faulty()
 def matmul_of_branches(b):
     """Attention: both factors of a matrix product depend on the input."""
     x = b.add("Relu", b.conv(b.x, 8, 7))

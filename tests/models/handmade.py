@@ -724,6 +724,50 @@ def product_of_branches(b):
     return head(b, b.add("Mul", value, b.add("Sigmoid", b.conv(b.x, 8, 7))))
 
 
+@valid()
+def divide_by_branch(b):
+    """One branch divided by another, and a constant divided by a branch."""
+    x = b.add("Div", b.conv(b.x, 8, 7), b.add("Exp", b.conv(b.x, 8, 7)))
+    below = b.add("Add", b.add("Softplus", b.conv(x, 6, 3)), b.weight(np.float32(0.5)))
+    return head(b, b.add("Div", b.weight(np.float32(2)), below))
+
+
+@valid()
+def row_by_row(b):
+    """Everything that works on a position's channels alone, branches of one channel among it."""
+    x, y = b.conv(b.x, 8, 7), b.conv(b.x, 8, 7)
+    wide = b.add("Pad", b.conv(x, 7, 1), b.ints(0, 1, 0, 0, 0, 0), b.weight(np.float32(0.3)))
+    shares = b.add("Softmax", wide, axis=1)
+    logs = b.add("Mul", b.add("LogSoftmax", y, axis=1), b.weight(np.float32(0.3)))
+    x = b.add("Min", b.add("Max", x, y), b.add("Mul", shares, b.conv(y, 1, 1)))
+    x = b.add("Where", b.add("Less", logs, b.weight(np.float32(-0.6))), x, b.add("Tanh", logs))
+    x = b.add("Sub", x, b.reduce("Max", x, 1, keepdims=1))
+    turned = b.add("Transpose", x, perm=[0, 2, 1])
+    parameters = (b.weight(b.random.uniform(0.5, 1.5, 8)), b.weight(b.normal(8, fan=4)))
+    turned = b.add("LayerNormalization", turned, *parameters)
+    x = b.add(
+        "Conv", b.add("Transpose", turned, perm=[0, 2, 1]), b.weight(b.normal(6, 8, 5, fan=20))
+    )
+    return head(
+        b, b.add("HardSwish", b.add("Pad", x, b.ints(0, 0, 1, 0, 0, 1), b.weight(np.float32(0.4))))
+    )
+
+
+@valid()
+def attention_pooling(b):
+    """Positions weighted by a softmax over them, and normalised over them."""
+    x = b.add(
+        "InstanceNormalization",
+        trunk(b),
+        b.weight(b.random.uniform(0.5, 1.5, 8)),
+        b.weight(b.normal(8, fan=4)),
+        epsilon=1e-3,
+    )
+    shares = b.add("Softmax", b.conv(x, 1, 1), axis=2)
+    x = b.reduce("Sum", b.add("Mul", x, shares), 2)
+    return b.dense(b.add("Mul", x, b.add("Softmax", b.dense(x, 8), axis=1)), 1)
+
+
 # --- dense layers and outputs --------------------------------------------------------------------
 
 

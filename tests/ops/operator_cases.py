@@ -39,6 +39,8 @@ class Case:
         Axes of x, as in oracles/onnx_truth.py.
     lengths : tuple of int
     opset : int
+    positive : bool
+        Whether the operators are defined for positive numbers only.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Case:
     layout: str
     lengths: tuple[int, ...]
     opset: int
+    positive: bool = False
 
     def model(self, length: int) -> onnx.ModelProto:
         """The ONNX model for one length."""
@@ -95,13 +98,16 @@ def case(
     before: Sequence[onnx.NodeProto] = (),
     after: Sequence[onnx.NodeProto] = (),
     constants: dict[str, np.ndarray] | None = None,
+    positive: bool = False,
+    outputs: Sequence[str] = (),
     **attributes: Any,
 ) -> None:
     """Enter a node: y from x and the operands.
 
     An operand is an array, a function of the length that gives one, the name of a value, or None
     for an omitted input. The first is x unless some operand is the name of a value. ``before`` and
-    ``after`` are nodes around it; where there is an ``after``, the node's own output is ``z``.
+    ``after`` are nodes around it; where there is an ``after``, the node's own output is ``z``, or
+    what ``outputs`` names.
     """
     if not any(isinstance(o, str) for o in operands):
         operands = ("x", *operands)
@@ -115,13 +121,13 @@ def case(
             arrays[f"c{i}"] = operand(length) if callable(operand) else operand
             inputs.append(f"c{i}")
         own = {k: v(length) if callable(v) else v for k, v in attributes.items()}
-        output = "z" if after else "y"
-        node = helper.make_node(op_type, inputs, [output], name="node", **own)
+        made = outputs or (["z"] if after else ["y"])
+        node = helper.make_node(op_type, inputs, made, name="node", **own)
         return [*before, node, *after], arrays
 
     full = f"{op_type}-{name}"
     assert full not in CASES, full
-    CASES[full] = Case(full, op_type, nodes, layout, lengths, opset)
+    CASES[full] = Case(full, op_type, nodes, layout, lengths, opset, positive)
 
 
 def node(op_type: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
@@ -227,6 +233,43 @@ case(
     constants={"k": values(1, 4, 1)},
 )
 case("negative", "Neg")
+case(
+    "constant_first",
+    "Div",
+    SHAPES["channel"],
+    "p",
+    before=[node("Softplus", "x", "p")],
+    positive=True,
+)
+_gate = [node("Conv", "x k", "a"), node("Sigmoid", "a", "b")]
+_kernels = {"k": values(4, 4, 1), "q": values(1, 4, 1, seed=1)}
+for _op in ("Mul", "Div"):
+    case("branches", _op, "x", "b", before=_gate, constants=_kernels, positive=_op == "Div")
+    _one = [node("GlobalAveragePool", "x", "a"), node("Sigmoid", "a", "b")]
+    case("branch_of_one_position", _op, "x", "b", before=_one, positive=_op == "Div")
+    _one = [node("Conv", "x q", "a"), node("Sigmoid", "a", "b")]
+    case("branch_of_one_channel", _op, "b", "x", before=_one, constants=_kernels, positive=True)
+case(
+    "features_unsqueezed",
+    "Mul",
+    "x",
+    "u",
+    before=[
+        node("ReduceMean", "x last", "m", keepdims=0),
+        node("MatMul", "m w", "f"),
+        node("Unsqueeze", "f last", "u"),
+    ],
+    constants={"last": ints(-1), "w": values(4, 4)},
+)
+for _op in ("Max", "Min"):
+    case("branches", _op, "x", "a", before=_gate[:1], constants=_kernels)
+    case("three_branches", _op, "x", "a", "b", before=_gate, constants=_kernels)
+    case("branch_of_one_position", _op, "x", "b", before=[node("GlobalAveragePool", "x", "b")])
+    case("constant", _op, np.float32(0.2))
+    case("constant_first", _op, values(4, 1), "x")
+    case("itself", _op, "x")
+case("relu", "Max", np.float32(0))
+case("absolute", "Max", "x", "n", before=[node("Neg", "x", "n")])
 _statistics = (
     values(4, seed=1),
     values(4, seed=2),
@@ -245,8 +288,29 @@ case(
 
 # --- activations ---------------------------------------------------------------------------------
 
-for _op in ("Relu", "Sigmoid", "Tanh", "Softplus", "Exp", "LeakyRelu", "Elu"):
+for _op in (
+    *("Relu", "Sigmoid", "Tanh", "Softplus", "Exp", "LeakyRelu", "Elu", "Selu", "Celu", "Mish"),
+    *("HardSigmoid", "HardSwish", "Erf", "Abs"),
+):
     case("default", _op)
+case("default", "Swish", opset=24)
+case("alpha", "Swish", opset=24, alpha=1.7)
+case("alpha_gamma", "Selu", alpha=1.3, gamma=0.8)
+case("alpha", "Celu", alpha=0.4)
+case("alpha_beta", "HardSigmoid", alpha=0.3, beta=0.4)
+for _op in ("Log", "Sqrt", "Reciprocal"):
+    case("positive", _op, "p", before=[node("Softplus", "x", "p")], positive=True)
+for _name, _power in (("square", 2.0), ("cube", 3.0), ("nothing", 1.0)):
+    case(_name, "Pow", np.float32(_power))
+for _name, _power in (("half", 0.5), ("inverse", -1.0), ("odd", -1.3)):
+    _before = [node("Softplus", "x", "p")]
+    case(_name, "Pow", "p", np.array([_power], np.float32), before=_before, positive=True)
+case("relu_6", "Clip", np.float32(0), np.float32(6))
+case("both", "Clip", np.float32(-0.5), np.float32(0.8))
+case("relu", "Clip", np.float32(0))
+case("high", "Clip", None, np.float32(0.3))
+case("none", "Clip")
+case("attributes", "Clip", min=-0.4, max=0.6, opset=10)
 case("slope", "LeakyRelu", alpha=0.3)
 case("negative_slope", "LeakyRelu", alpha=-0.2)
 case("alpha", "Elu", alpha=0.7)
@@ -256,9 +320,209 @@ case("element", "PRelu", lambda n: values(4, n))
 case("scalar", "PRelu", values(1))
 case("exact", "Gelu", opset=20)
 case("tanh", "Gelu", opset=20, approximate="tanh")
-case("channels", "Softmax", axis=1)
-case("positions", "Softmax")
-case("channels", "LogSoftmax", axis=1)
+for _op in ("Softmax", "LogSoftmax"):
+    case("channels", _op, axis=1)
+    case("positions", _op, lengths=(2, 127, 129))
+    case("last_channels", _op, layout="NLC")
+    case("all_opset_11", _op, opset=11)
+    case("flat", _op, layout="flat_CL")
+
+# --- comparisons and choices ---------------------------------------------------------------------
+
+for _op in ("Greater", "Less", "GreaterOrEqual", "LessOrEqual"):
+    case("scalar", _op, np.float32(0.2), after=[node("Cast", "z", "y", to=1)])
+    case("channel_first", _op, values(4, 1), "x", after=[node("Cast", "z", "y", to=1)])
+case(
+    "branches",
+    "Greater",
+    "x",
+    "a",
+    before=_gate[:1],
+    constants=_kernels,
+    after=[
+        node("Cast", "z", "y", to=1),
+    ],
+)
+_above = [node("Greater", "x t", "c")]
+_half = {"t": np.float32(0.25), **_kernels}
+case(
+    "constant_condition",
+    "Where",
+    np.array([[True], [False], [True], [False]]),
+    "x",
+    "b",
+    before=[node("Tanh", "x", "b")],
+)
+case(
+    "constant_condition_and_branch",
+    "Where",
+    np.array([[True], [False], [True], [False]]),
+    "x",
+    values(1),
+)
+case(
+    "constant_condition_and_first",
+    "Where",
+    np.array([[True], [False], [True], [False]]),
+    values(4, 1),
+    "x",
+)
+case(
+    "other_branches",
+    "Where",
+    "c",
+    "x",
+    "b",
+    before=[
+        node("Conv", "x q", "a"),
+        node("Greater", "a t", "c"),
+        node("Tanh", "x", "b"),
+    ],
+    constants=_half,
+)
+case(
+    "own_threshold",
+    "Where",
+    "c",
+    "x",
+    "b",
+    before=[*_above, node("Mul", "x x", "b")],
+    constants=_half,
+)
+case("constant_branch", "Where", "c", "x", np.float32(-0.3), before=_above, constants=_half)
+case(
+    "leaky_relu",
+    "Where",
+    "c",
+    "x",
+    "b",
+    before=[
+        node("Greater", "x zero", "c"),
+        node("Mul", "x t", "b"),
+    ],
+    constants={"zero": np.float32(0), **_half},
+)
+
+# --- functions that exporters take apart ---------------------------------------------------------
+
+_NUMBERS = {
+    n: np.float32(v)
+    for n, v in {
+        "half": 0.5,
+        "one": 1,
+        "root2": 2**0.5,
+        "three": 3,
+        "cubic": 0.044715,
+        "six": 6,
+        "zero": 0,
+        "twenty": 20,
+        "scale": (2 / np.pi) ** 0.5,
+        "eps": 1e-5,
+        "beta": 1.702,
+        "two": 2,
+    }.items()
+} | {"last": ints(-1), "w": values(4), "b": values(4, seed=1)}
+
+
+def spelled(name: str, *lines: str, **settings: Any) -> None:
+    """Enter nodes written as "Op in1 in2 -> out", the last of which gives y."""
+    nodes = []
+    for line in lines:
+        left, output = line.split(" -> ")
+        op_type, *inputs = left.split()
+        nodes.append(node(op_type, " ".join(inputs), output))
+    last = nodes.pop()
+    case(name, last.op_type, *last.input, before=nodes, constants=_NUMBERS, **settings)
+
+
+spelled("silu", "Sigmoid x -> s", "Mul x s -> y")
+spelled("quick_gelu", "Mul x beta -> u", "Sigmoid u -> s", "Mul s x -> y")
+spelled(
+    "gelu_half_first",
+    "Mul x half -> h",
+    "Div x root2 -> u",
+    "Erf u -> e",
+    "Add e one -> p",
+    "Mul h p -> y",
+)
+spelled(
+    "gelu_half_last",
+    "Div x root2 -> u",
+    "Erf u -> e",
+    "Add one e -> p",
+    "Mul x p -> m",
+    "Mul half m -> y",
+)
+spelled(
+    "gelu_tanh",
+    "Pow x three -> q",
+    "Mul q cubic -> r",
+    "Add x r -> s",
+    "Mul s scale -> u",
+    "Tanh u -> t",
+    "Add t one -> p",
+    "Mul x half -> h",
+    "Mul h p -> y",
+)
+spelled(
+    "gelu_tanh_products",
+    "Mul x x -> q",
+    "Mul q x -> p",
+    "Mul cubic p -> r",
+    "Add x r -> s",
+    "Mul scale s -> u",
+    "Tanh u -> t",
+    "Add one t -> v",
+    "Mul x v -> m",
+    "Mul m half -> y",
+)
+spelled("mish", "Softplus x -> p", "Tanh p -> t", "Mul x t -> y")
+spelled(
+    "softplus",
+    "Exp x -> e",
+    "Add e one -> p",
+    "Log p -> l",
+    "Greater x twenty -> c",
+    "Where c x l -> y",
+    positive=True,
+)
+spelled(
+    "softplus_beta",
+    "Mul x two -> u",
+    "Exp u -> e",
+    "Add e one -> p",
+    "Log p -> l",
+    "Div l two -> d",
+    "Greater u twenty -> c",
+    "Where c x d -> y",
+    positive=True,
+)
+spelled("hard_swish", "Add x three -> s", "Clip s zero six -> k", "Mul x k -> m", "Div m six -> y")
+spelled("unknown", "Tanh x -> t", "Sigmoid x -> s", "Add x t -> a", "Mul a s -> y")
+for _layout in ("NLC", "NCL"):
+    spelled(
+        f"layer_norm_{_layout}",
+        "ReduceMean x last -> m",
+        "Sub x m -> d",
+        "Pow d two -> q",
+        "ReduceMean q last -> v",
+        "Add v eps -> s",
+        "Sqrt s -> r",
+        "Div d r -> y",
+        layout=_layout,
+        positive=True,
+        lengths=(2, 127, 129),
+    )
+
+# --- normalisation -------------------------------------------------------------------------------
+
+_two = (2, 127, 129)
+case("channels", "LayerNormalization", values(4), values(4, seed=1), layout="NLC")
+case("no_bias", "LayerNormalization", values(4), layout="NLC", epsilon=1e-2)
+case("all", "LayerNormalization", lambda n: values(4, n), lambda n: values(4, n, seed=1), axis=1)
+case("positions", "LayerNormalization", lambda n: values(n), axis=2, lengths=_two)
+case("channels", "InstanceNormalization", values(4), values(4, seed=1), lengths=_two)
+case("height_1", "InstanceNormalization", values(4), values(4), layout="NC1L", lengths=_two)
 
 # --- pools and reductions ------------------------------------------------------------------------
 
@@ -408,5 +672,125 @@ case(
         node("Flatten", "x", "a"),
         node("GlobalAveragePool", "x", "p"),
         node("Flatten", "p", "b"),
+    ],
+)
+
+# --- padding, parts and repeats ------------------------------------------------------------------
+
+case("zeros", "Pad", ints(0, 0, 3, 0, 0, 1))
+case("value", "Pad", ints(0, 0, 0, 0, 0, 2), np.float32(-0.7))
+case(
+    "before_a_convolution",
+    "Pad",
+    ints(0, 0, 3, 0, 0, 2),
+    constants={"k": values(3, 4, 4)},
+    after=[node("Conv", "z k", "y", pads=[1, 0])],
+)
+case(
+    "before_a_pool",
+    "Pad",
+    ints(0, 0, 1, 0, 0, 2),
+    after=[node("AveragePool", "z", "y", kernel_shape=[3], strides=[2])],
+)
+case("axes", "Pad", ints(2, 3), None, ints(-1), opset=18)
+case("channels", "Pad", ints(0, 1, 0, 0, 2, 0), np.float32(0.5))
+case("channels_and_crop", "Pad", ints(0, 1, -1, 0, 0, 2), lengths=(2, 127))
+case("attributes", "Pad", pads=[0, 0, 1, 0, 0, 1], value=0.3, opset=10)
+case("reflect", "Pad", ints(0, 0, 1, 0, 0, 1), mode="reflect", lengths=(2, 127, 129))
+case("edge", "Pad", ints(0, 0, 2, 0, 0, 3), mode="edge")
+case("wrap", "Pad", ints(0, 0, 1, 0, 0, 1), mode="wrap", opset=19, lengths=(2, 127, 129))
+case(
+    "gate",
+    "Split",
+    ints(1, 3),
+    axis=1,
+    outputs=["a", "b"],
+    after=[
+        node("Sigmoid", "b", "s"),
+        node("Mul", "a s", "y"),
+    ],
+)
+case("halves", "Split", axis=1, num_outputs=2, outputs=["a", "b"], after=[node("Add", "a b", "y")])
+case(
+    "halves_opset_13",
+    "Split",
+    axis=-2,
+    outputs=["a", "b"],
+    opset=13,
+    after=[node("Sub", "a b", "y")],
+)
+case(
+    "positions_opset_11",
+    "Split",
+    axis=2,
+    split=lambda n: [n - 1, 1],
+    outputs=["a", "b"],
+    opset=11,
+    lengths=(2, 127),
+    after=[node("Concat", "b a", "y", axis=2)],
+)
+case(
+    "uneven",
+    "Split",
+    axis=2,
+    num_outputs=2,
+    outputs=["a", "b"],
+    lengths=(3, 127, 129),
+    after=[node("Concat", "b a", "y", axis=2)],
+)
+case(
+    "position", "Expand", "b", lambda n: ints(1, 4, n), before=[node("GlobalAveragePool", "x", "b")]
+)
+case("channel", "Expand", "b", ints(1, 5, 1), before=[node("Conv", "x q", "b")], constants=_kernels)
+case("nothing", "Expand", ints(4, 1))
+case("rank", "Expand", ints(1, 1, 1, 1))
+case("positions", "Tile", ints(1, 1, 3))
+case("channels", "Tile", ints(1, 2, 1))
+case(
+    "one_position",
+    "Tile",
+    "b",
+    lambda n: ints(1, 1, n),
+    lengths=(2, 127),
+    before=[node("GlobalAveragePool", "x", "b")],
+)
+_batch = [
+    node("Shape", "x", "n", start=0, end=1),
+    node("Concat", "n part", "s", axis=0),
+    node("Expand", "one s", "o"),
+]
+for _name, _axis, _operands in (
+    ("constants_around", 1, "o x o"),
+    ("constants_before", 1, "o o x"),
+    ("constants_between", 2, "x o x"),
+):
+    case(
+        _name,
+        "Concat",
+        *_operands.split(),
+        axis=_axis,
+        before=_batch,
+        constants={"part": ints(4, 2), "one": values(4, 2)},
+        lengths=(2, 127) if _axis == 2 else (2,),
+    )
+case(
+    "zeros_of_the_batch",
+    "Concat",
+    "x",
+    "o",
+    axis=2,
+    before=[
+        node("Shape", "x", "s"),
+        node("ConstantOfShape", "s", "o"),
+    ],
+)
+case(
+    "ones_of_the_shape",
+    "Add",
+    "x",
+    "o",
+    before=[
+        node("Shape", "x", "s"),
+        node("ConstantOfShape", "s", "o", value=numpy_helper.from_array(np.ones(1, np.float32))),
     ],
 )
