@@ -1,18 +1,46 @@
-"""Fewer nodes, same function: constants folded into the layer before them, dead nodes dropped."""
+"""Fewer nodes, same function: what exporters took apart, constants, padding, dead nodes."""
 
 from __future__ import annotations
 
 import dataclasses
 
+from dfim_fast.graph.functions import put_together
 from dfim_fast.graph.graph import Graph, GraphNode
+from dfim_fast.graph.normalization import normalize_again
 from dfim_fast.ops.affine import Affine
+from dfim_fast.ops.average_pool import AveragePool
 from dfim_fast.ops.base import Operator
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.dense import Dense
+from dfim_fast.ops.pad import Pad
 
 
 def simplify(graph: Graph) -> Graph:
-    """Fold BatchNormalization and other affine nodes into their layer, then drop unused nodes."""
+    """The same function in as few nodes as there are layers."""
+    graph = prune(pad_in_windows(normalize_again(put_together(graph))))
+    return prune(fold_constants(graph))
+
+
+def pad_in_windows(graph: Graph) -> Graph:
+    """Layers that sum over windows pad with zeros themselves."""
+    nodes = list(graph.nodes)
+    for i, node in enumerate(nodes):
+        below = nodes[node.inputs[0]] if node.inputs else node
+        if (
+            isinstance(node.op, (Conv, AveragePool))
+            and isinstance(below.op, Pad)
+            and below.op.axis == 1
+            and below.op.zero
+        ):
+            window = node.op.window
+            window = dataclasses.replace(window, pad=window.pad + below.op.start)
+            op = dataclasses.replace(node.op, window=window)
+            nodes[i] = dataclasses.replace(node, op=op, inputs=below.inputs)
+    return Graph(tuple(nodes), graph.tasks)
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """BatchNormalization and other affine nodes become part of the layer before them."""
     nodes = list(graph.nodes)
     scored = {t.node for t in graph.tasks}
     moved = list(range(len(nodes)))  # where each node's value is found now
@@ -29,7 +57,7 @@ def simplify(graph: Graph) -> Graph:
             nodes[before] = dataclasses.replace(nodes[before], op=merged)
             moved[i] = before
     tasks = tuple(dataclasses.replace(t, node=moved[t.node]) for t in graph.tasks)
-    return prune(Graph(tuple(nodes), tasks))
+    return Graph(tuple(nodes), tasks)
 
 
 def merge(first: Operator, second: Affine) -> Operator | None:
