@@ -8,17 +8,15 @@ import numpy as np
 
 from dfim_fast.graph.cone import CHUNK, changed_rows
 from dfim_fast.graph.graph import Graph
-from dfim_fast.ops.add import Add
-from dfim_fast.ops.affine import Affine
 from dfim_fast.ops.average_pool import AveragePool
-from dfim_fast.ops.base import Elementwise
 from dfim_fast.ops.concat import Concat
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.max_pool import MaxPool
+from dfim_fast.ops.pad import Pad
 from dfim_fast.ops.source import Input
 from dfim_fast.ops.take import Take
 
-LOCAL = (Input, Conv, Affine, AveragePool, MaxPool, Add, Concat, Take)
+LOCAL = (Input, Conv, AveragePool, MaxPool, Concat, Take, Pad)  # and all that is rowwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ def split(graph: Graph, tasks: tuple[int, ...]) -> Split | str:
     head: list[int] = []
     for i in nodes:
         node = graph.nodes[i]
-        local = isinstance(node.op, LOCAL) or isinstance(node.op, Elementwise)
+        local = isinstance(node.op, LOCAL) or node.op.rowwise
         if not local or any(j in head for j in node.inputs):
             if node.shape[0] != 1:
                 return f"node {node.name!r} holds positions after they were mixed"
@@ -79,22 +77,13 @@ def split(graph: Graph, tasks: tuple[int, ...]) -> Split | str:
             head.append(i)
     trunk = tuple(i for i in nodes if i not in head)
     for i in trunk:
-        for value in vars(graph.nodes[i].op).values():
-            if (
-                isinstance(value, np.ndarray)
-                and value.ndim == 2
-                and value.shape[0] > 1
-                and (isinstance(graph.nodes[i].op, (Affine, Elementwise)))
-            ):
-                return f"node {graph.nodes[i].name!r} has constants for each position"
-        shapes = [graph.nodes[j].shape[0] for j in graph.nodes[i].inputs]
-        if isinstance(graph.nodes[i].op, Add) and len(set(shapes)) > 1:
-            return f"node {graph.nodes[i].name!r} repeats one row over all positions"
-        if (
-            isinstance(graph.nodes[i].op, Affine)
-            and graph.nodes[i].shape != graph.nodes[graph.nodes[i].inputs[0]].shape
-        ):
-            return f"node {graph.nodes[i].name!r} repeats its input"
+        node = graph.nodes[i]
+        if node.op.rowwise:
+            constants = [v for v in vars(node.op).values() if isinstance(v, np.ndarray)]
+            if any(v.ndim == 2 and v.shape[0] > 1 for v in constants):
+                return f"node {node.name!r} has constants for each position"
+            if any(graph.nodes[j].shape[0] != node.shape[0] for j in node.inputs):
+                return f"node {node.name!r} repeats one row over all positions"
     read = {j for i in head for j in graph.nodes[i].inputs} | scored
     return Split(trunk, tuple(head), tuple(i for i in trunk if i in read))
 

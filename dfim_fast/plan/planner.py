@@ -12,6 +12,7 @@ from dfim_fast.errors import SettingsError
 from dfim_fast.graph.cone import reach
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Elementwise, Rule
+from dfim_fast.ops.max_pool import MaxPool
 from dfim_fast.plan.cones import Cones, cones, hulls
 from dfim_fast.plan.cost import Cost, pass_cost
 from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
@@ -127,7 +128,9 @@ def choose_strategy(
     curved = [
         graph.nodes[i].name
         for i in found.split.trunk
-        if isinstance(op := graph.nodes[i].op, Elementwise) and not op.piecewise_linear
+        if not (op := graph.nodes[i].op).linear
+        and not isinstance(op, MaxPool)
+        and not (isinstance(op, Elementwise) and op.piecewise_linear)
     ]
     if not curved:
         return found, "events", f"{held}, and most of them are zeros that ReLUs leave exact"

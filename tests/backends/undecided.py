@@ -24,11 +24,15 @@ from dfim_fast.backends.base import SequenceMap
 from dfim_fast.backends.passes import Acts, Passes, contributions
 from dfim_fast.backends.select import make_backend
 from dfim_fast.graph.cone import changed_rows
+from dfim_fast.ops.absolute import Abs
 from dfim_fast.ops.base import Operator
+from dfim_fast.ops.clip import Clip
 from dfim_fast.ops.elu import Elu
+from dfim_fast.ops.hard_sigmoid import HardSigmoid, HardSwish
 from dfim_fast.ops.leaky_relu import LeakyRelu
 from dfim_fast.ops.max_pool import ChannelMax, MaxPool, send, winners
 from dfim_fast.ops.relu import Relu
+from dfim_fast.ops.step import Step
 from dfim_fast.ops.window import Window
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants, single_nucleotide
@@ -39,7 +43,7 @@ STEEP_AGREE = 1e-4  # of it
 MARGIN = 1e-6  # of a layer's largest |activation|
 STEEP = 1e-3  # of it
 SAME = 1e-13  # of it: equal numbers that only rounding in float64 parts
-GATES = (Relu, LeakyRelu, Elu)
+GATES = (Relu, LeakyRelu, Elu, Abs, Clip, HardSigmoid, HardSwish, Step)
 POOLS = (MaxPool, ChannelMax)
 
 
@@ -125,10 +129,26 @@ def rivals(op: Operator, x: np.ndarray, scale: float) -> Iterator[tuple[tuple[in
         yield (place[::-1] if isinstance(op, ChannelMax) else place), value
 
 
+def kinks(op: Operator) -> list[np.ndarray | float]:
+    """Where a gate's slope jumps."""
+    if isinstance(op, Clip):
+        return [op.low, op.high]
+    if isinstance(op, HardSigmoid):
+        return [-op.beta / op.alpha, (1 - op.beta) / op.alpha]
+    if isinstance(op, HardSwish):
+        return [-3.0, 3.0]
+    return [op.threshold if isinstance(op, Step) else 0.0]
+
+
+def across(op: Operator, x: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Whether a kink lies between x and r."""
+    return np.logical_or.reduce([(x > k) != (r > k) for k in kinks(op)])
+
+
 def steep_quotient(op: Operator, x: np.ndarray, r: np.ndarray, scale: float) -> bool:
     """Whether some quotient is neither 0 nor 1 and divides by less than STEEP."""
     if isinstance(op, GATES):
-        return bool(((np.abs(x - r) <= STEEP * scale) & ((x > 0) != (r > 0))).any())
+        return bool(((np.abs(x - r) <= STEEP * scale) & across(op, x, r)).any())
     x, window = as_pool(op, x)
     r, _ = as_pool(op, r)
     won, lost = winners(x, window), winners(r, window)
@@ -208,10 +228,12 @@ class Truth:
             if isinstance(op, GATES):
                 # a sum that is zero in float64 need not be in float32; a closed gate's zero is one
                 exact = isinstance(self.plan.graph.nodes[j].op, GATES + POOLS)
-                near = (np.abs(x[0]) <= MARGIN * scale) & ((x[0] != 0) | (not exact))
-                for p, c in np.argwhere(near):
-                    other = -float(x[0, p, c]) or 1e-12 * scale
-                    found.append(Flip(-1, j, (int(p), int(c)), other))
+                for kink in kinks(op):
+                    off = np.where(np.isfinite(kink), x[0] - kink, np.inf)
+                    near = (np.abs(off) <= MARGIN * scale) & ((off != 0) | (not exact))
+                    for p, c in np.argwhere(near):
+                        other = float(x[0, p, c] - (2 * off[p, c] or -1e-12 * scale))
+                        found.append(Flip(-1, j, (int(p), int(c)), other))
             else:
                 found += [Flip(-1, j, *rival) for rival in rivals(op, x, scale)]
             for k, reference in enumerate(self.references):
@@ -219,7 +241,7 @@ class Truth:
                 d = np.abs(x - r)[0]
                 test = (np.abs(d - epsilon) <= MARGIN * scale) & (d > SAME * scale)
                 if isinstance(op, GATES):  # elsewhere derivative and quotient are one number
-                    test &= (x[0] > 0) != (r[0] > 0)
+                    test &= across(op, x, r)[0]
                 for p, c in np.argwhere(test):
                     off = np.sign(x[0, p, c] - r[0, p, c]) * epsilon
                     other = float(r[0, p, c] + (off / 2 if d[p, c] >= epsilon else 2 * off))

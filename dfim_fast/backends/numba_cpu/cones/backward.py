@@ -21,13 +21,12 @@ from dfim_fast.backends.numba_cpu.cones.head import Basis
 from dfim_fast.backends.numba_cpu.convolution import conv_back_rows
 from dfim_fast.backends.passes import Acts
 from dfim_fast.graph.graph import Graph
-from dfim_fast.ops.add import Add
-from dfim_fast.ops.affine import Affine
 from dfim_fast.ops.average_pool import AveragePool
 from dfim_fast.ops.base import Array, Elementwise, Rule
 from dfim_fast.ops.concat import Concat
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.max_pool import MaxPool
+from dfim_fast.ops.pad import Pad
 from dfim_fast.ops.take import Take
 
 
@@ -143,30 +142,68 @@ class Backward:
             g = above.data * rows_of(op.factor, above.start, above.width)
             for k in range(w.kernel):
                 kernels.place(g, above.start, target.data, start + w.pad - k * w.dilation, w.stride)
-        elif isinstance(op, Affine):
-            target.data += moved(above, start, width) * op.scale
-        elif isinstance(op, Add):
-            for sign, b in zip(op.signs, below, strict=True):
-                part = above.data if sign == 1 else -above.data
-                kernels.place(part, above.start, b.data, b.start, 1)
-        elif isinstance(op, Concat):
+        elif isinstance(op, Concat) and op.axis == 1:
             offset = 0
             for j, b in zip(node.inputs, below, strict=True):
-                size = self.graph.nodes[j].shape[op.axis - 1]
-                if op.axis == 2:
-                    part = above.data[:, :, offset : offset + size]
-                    kernels.place(np.ascontiguousarray(part), above.start, b.data, b.start, 1)
-                else:
-                    kernels.place(above.data, above.start - offset, b.data, b.start, 1)
-                offset += size
+                kernels.place(above.data, above.start - offset, b.data, b.start, 1)
+                offset += self.graph.nodes[j].shape[0]
+        elif isinstance(op, Pad) and op.axis == 1:
+            kernels.place(above.data, above.start - op.start, target.data, start, 1)
+        elif isinstance(op, Take) and op.axis == 1:
+            kernels.send_rows(above.data, above.start, op.index, target.data, start)
         else:
-            assert isinstance(op, Take)
-            if op.axis == 1:
-                kernels.send_rows(above.data, above.start, op.index, target.data, start)
-            else:
-                g = moved(above, start, width)
-                for c, k in enumerate(op.index):
-                    target.data[:, :, k] += g[:, :, c]
+            assert op.rowwise
+            at, parts = self.rows(i, acts, reference, changes, basis, rows, above)
+            for part, b in zip(parts, below, strict=True):
+                kernels.place(np.ascontiguousarray(part, np.float32), at, b.data, b.start, 1)
+
+    def touched(self, i: int, above: Piece, changed: Piece) -> tuple[Array, int]:
+        """Start (M,) and width of the output rows that change or receive a difference."""
+        start = np.minimum(above.start, changed.start)
+        ends = np.maximum(above.start + above.width, changed.start + changed.width)
+        width = int((ends - start).max())
+        return np.clip(np.minimum(start, self.graph.nodes[i].shape[0] - width), 0, None), width
+
+    def rows(
+        self,
+        i: int,
+        acts: Acts,
+        reference: Acts | None,
+        changes: dict[int, Piece],
+        basis: Basis,
+        rows: slice,
+        above: Piece,
+    ) -> tuple[Array, list[Array]]:
+        """Below an operator that works row by row, on windows as if they were sequences.
+
+        Returns
+        -------
+        start : ndarray (M,)
+        parts : list of ndarray (M, n, C)
+            For each input, what passes down now less what passed down in the original.
+        """
+        node = self.graph.nodes[i]
+        op, inputs = node.op, node.inputs
+        if op.linear:
+            shapes = [(*above.data.shape[:2], self.graph.nodes[j].shape[1]) for j in inputs]
+            nothing = [np.broadcast_to(np.float32(0), shape) for shape in shapes]
+            return above.start, op.gradient(above.data, nothing, above.data)
+        start, width = self.touched(i, above, changes[i])
+        u = self.original(i, basis, rows, start, width)
+
+        def down(xs: list[Array], y: Array, g: Array) -> list[Array]:
+            if reference is None:
+                return op.gradient(g, xs, y)
+            rs = [rows_of(reference[j][0], start, width) for j in inputs]
+            return op.rescale(g, xs, rs, y, rows_of(reference[i][0], start, width), self.rule)
+
+        old = [rows_of(acts[j][0], start, width) for j in inputs]
+        new = [values(acts[j][0], changes[j], start, width) for j in inputs]
+        y = rows_of(acts[i][0], start, width)
+        now = down(
+            new, values(acts[i][0], changes[i], start, width), u + moved(above, start, width)
+        )
+        return start, [a - b for a, b in zip(now, down(old, y, u), strict=True)]
 
     def elementwise(
         self,
@@ -214,12 +251,7 @@ class Backward:
     ) -> None:
         """Below a max pool: all windows that hold a change or receive a difference."""
         j, w = self.graph.nodes[i].inputs[0], op.window
-        changed = changes[i]
-        start = np.minimum(above.start, changed.start)
-        width = int(
-            (np.maximum(above.start + above.width, changed.start + changed.width) - start).max()
-        )
-        start = np.clip(np.minimum(start, w.out_length - width), 0, None)
+        start, width = self.touched(i, above, changes[i])
         first, count = input_rows(w, start, width)
         dv = moved(above, start, width)
         u = self.original(i, basis, rows, start, width)

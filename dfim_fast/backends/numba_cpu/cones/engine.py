@@ -22,7 +22,6 @@ from dfim_fast.backends.passes import Acts, Passes, contributions
 from dfim_fast.backends.rows import EffectsBuilder, MapBuilder
 from dfim_fast.graph.graph import Task
 from dfim_fast.ops.base import Elementwise
-from dfim_fast.ops.max_pool import MaxPool
 from dfim_fast.ops.relu import Relu
 from dfim_fast.plan.cones import Cones, Hulls
 from dfim_fast.plan.plan import Plan
@@ -126,11 +125,7 @@ class ConeEngine:
         self.tile = int(np.clip(TILE_BYTES // (4 * sum(widths)), *TILE_RANGE))
         self.forward = Forward(passes.graph, division.trunk)
         self.backward = Backward(passes.graph, division.trunk, plan.rule)
-        self.curved = tuple(
-            i
-            for i in division.trunk
-            if isinstance(passes.graph.nodes[i].op, (Elementwise, MaxPool))
-        )
+        self.curved = tuple(i for i in division.trunk if not passes.graph.nodes[i].op.linear)
         self.opaque = any(
             j in division.trunk and not passes.graph.nodes[i].op.linear
             for i in division.head

@@ -14,12 +14,12 @@ from dfim_fast.backends.numba_cpu.cones import kernels
 from dfim_fast.backends.numba_cpu.convolution import conv_rows
 from dfim_fast.backends.passes import Acts
 from dfim_fast.graph.graph import Graph
-from dfim_fast.ops.affine import Affine
 from dfim_fast.ops.average_pool import AveragePool
 from dfim_fast.ops.base import Array, Elementwise
 from dfim_fast.ops.concat import Concat
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.max_pool import MaxPool
+from dfim_fast.ops.pad import Pad
 from dfim_fast.ops.relu import Relu
 from dfim_fast.ops.take import Take
 from dfim_fast.ops.window import Window
@@ -116,8 +116,11 @@ class Forward:
                 at = j * w.dilation
                 out += x[:, at : at + (width - 1) * w.stride + 1 : w.stride]
             return out * rows_of(op.factor, start, width)
-        if isinstance(op, Affine):
-            return read(start, width) * op.scale + op.shift
+        if isinstance(op, Pad) and op.axis == 1:
+            out = rows_of(acts[i][0], start, width)  # the constants, and what does not change
+            j = node.inputs[0]
+            kernels.overlay(pieces[j].data, pieces[j].start + op.start, out, start)
+            return out
         if isinstance(op, Concat) and op.axis == 1:
             out = rows_of(acts[i][0], start, width)
             offset = 0
