@@ -10,6 +10,8 @@ from scipy.special import softmax
 
 from dfim_fast.ops.base import Array, Operator, Rule, Shape
 
+LARGEST = 700.0  # exp of it is still a float64
+
 
 @dataclass(frozen=True, eq=False)
 class LogSumExp(Operator):
@@ -23,12 +25,16 @@ class LogSumExp(Operator):
 
     axes: tuple[int, ...]
 
+    @property
+    def rowwise(self) -> bool:
+        return self.axes == (2,)
+
     def output_shape(self, *inputs: Shape) -> Shape:
         rows, channels = inputs[0]
         return 1 if 1 in self.axes else rows, 1 if 2 in self.axes else channels
 
     def forward(self, xs: Sequence[Array]) -> Array:
-        x = xs[0]
+        x = np.ascontiguousarray(xs[0])
         top = x.max(axis=self.axes, keepdims=True)
         return top + np.log(np.exp(x - top).sum(axis=self.axes, keepdims=True))
 
@@ -68,5 +74,6 @@ class LogSumExp(Operator):
 
 
 def growth(d: Array) -> Array:
-    """(exp(d) - 1) / d, which is 1 at 0."""
+    """(exp(d) - 1) / d, which is 1 at 0; finite, where d is beyond what exp can say."""
+    d = np.clip(d, -LARGEST, LARGEST)
     return np.divide(np.expm1(d), d, out=np.ones_like(d), where=d != 0)

@@ -7,20 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import exprel, softmax
+from scipy.special import softmax
 
 from dfim_fast.ops.base import Array, Operator, Rule, Shape
 from dfim_fast.ops.layout import Tensor
+from dfim_fast.ops.log_sum_exp import LogSumExp, growth
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.normalize import axes_of, mixed
 from dfim_fast.ops.registry import reads
-
-LARGEST = 700.0  # exp of it is still a float64
-
-
-def spread_exp(d: Array) -> Array:
-    """(exp(d) - 1) / d, 1 at d = 0."""
-    return exprel(np.clip(d, -LARGEST, LARGEST))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +59,7 @@ class Softmax(Operator):
     ) -> list[Array]:
         wide = np.float64
         d = xs[0].astype(wide) - rs[0]
-        a, b = y * spread_exp(-d), yr * spread_exp(d)
+        a, b = y * growth(-d), yr * growth(d)
         down = m * (a + b) - b * self._sum(m * y.astype(wide)) - a * self._sum(m * yr.astype(wide))
         return [(down / 2).astype(m.dtype)]
 
@@ -82,30 +76,20 @@ class Softmax(Operator):
 
 @dataclass(frozen=True, eq=False)
 class LogSoftmax(Softmax):
-    """y = x - log(sum(exp(x))) over ``axes``.
-
-    Rescale: with D the difference of the two logarithms, ``m_x = m - sum(m) A D / (1 - exp(-D))``,
-    A as in Softmax.
-    """
-
-    def _log_sum(self, x: Array) -> Array:
-        top = x.max(axis=self.axes, keepdims=True)
-        return top + np.log(self._sum(np.exp(x - top)))
+    """y = x - log(sum(exp(x))) over ``axes``, by the rules of LogSumExp."""
 
     def forward(self, xs: Sequence[Array]) -> Array:
-        x = np.ascontiguousarray(xs[0])
-        return x - self._log_sum(x)
+        return xs[0] - LogSumExp(self.axes).forward(xs)
 
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
-        return [g - np.exp(y) * self._sum(g)]
+        (below,) = LogSumExp(self.axes).gradient(self._sum(g), xs, y)
+        return [g - below]
 
     def rescale(
         self, m: Array, xs: Sequence[Array], rs: Sequence[Array], y: Array, yr: Array, rule: Rule
     ) -> list[Array]:
-        x, r = xs[0].astype(np.float64), rs[0].astype(np.float64)
-        gained = self._log_sum(x) - self._log_sum(r)
-        share = np.exp(y.astype(np.float64)) * spread_exp(r - x) / spread_exp(-gained)
-        return [(m - self._sum(m.astype(np.float64)) * share).astype(m.dtype)]
+        (below,) = LogSumExp(self.axes).rescale(self._sum(m), xs, rs, y, yr, rule)
+        return [m - below]
 
 
 @reads("Softmax", "LogSoftmax")

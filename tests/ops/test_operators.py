@@ -55,7 +55,7 @@ def imported(name: str, length: int):
         proto, input_specs(proto, name, None)[-1 if "position_major" in name else 0]
     )
     assert not importer.problems
-    simple = read_graph(proto, name, "output").nodes
+    simple = read_graph(proto, name, Head("output")).nodes
     ops = {}
     for nodes in (importer.nodes, simple):
         for n in nodes[1:]:
