@@ -104,7 +104,8 @@ class Passes:
         """Blocks of sequences to compute: within memory, and enough of them to show progress."""
         n = len(self.names)
         block = block_size(4 * self.cells, n)
-        held = RESULT_BYTES // max(1, 12 * self.cells * (1 + self.judging.n_null))
+        each = 12 + 8 * (self.request.backend.folds > 1)
+        held = RESULT_BYTES // max(1, each * self.cells * (1 + self.judging.n_null))
         size = block * max(1, min(held, -(-n // BLOCKS)) // block)
         for first in range(0, n, size):
             yield slice(first, min(first + size, n))

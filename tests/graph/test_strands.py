@@ -13,6 +13,7 @@ from dfim_fast.sequence.references import make_references
 SEQUENCES = ["ACGTTGCAAC" * 6 + "GGTA", "TTGACNNCAT" * 6 + "ANGC"]
 CONV = "dilated_residual_legacy.onnx"  # 64 positions, some of which a crop cuts off
 POOLED = "multi_branch_legacy.onnx"
+SMOOTH = "gelu_tanh_legacy.onnx"  # runs by windows, not by events
 
 
 def turned(x):
@@ -37,7 +38,7 @@ def test_predictions_are_means_over_strands(name):
 
 @pytest.mark.parametrize("contribution", ["projected", "observed"])
 @pytest.mark.parametrize("backend", ["reference", "numba"])
-@pytest.mark.parametrize("name", [CONV, POOLED])
+@pytest.mark.parametrize("name", [CONV, POOLED, SMOOTH])
 def test_maps_are_means_over_strands(name, backend, contribution):
     """Every number of the map, with N in the sequence, from the maps of X and of its complement."""
     one, both = pair(entry(name).proto)
