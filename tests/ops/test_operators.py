@@ -26,6 +26,7 @@ from dfim_fast.graph.source import input_specs
 from dfim_fast.ops.base import Elementwise, Operator, Rule
 from dfim_fast.ops.elu import Elu
 from dfim_fast.ops.leaky_relu import LeakyRelu
+from dfim_fast.ops.log_sum_exp import LogSumExp
 from dfim_fast.ops.max_pool import ChannelMax, MaxPool
 from dfim_fast.ops.multiply import Multiply
 from dfim_fast.ops.normalize import Normalize
@@ -463,6 +464,23 @@ def test_the_first_of_equal_values_wins():
     low = [a.astype(np.float32) for a in (g, x, op.forward([x]))]
     found = OVERRIDES[MaxPool, "gradient"](op, low[0], [low[1]], low[2])
     assert found[0].ravel().tolist() == wanted
+
+
+@pytest.mark.parametrize("axes", [(1,), (2,), (1, 2)])
+def test_log_sum_exp_multipliers_are_those_of_its_three_steps(axes):
+    """exp, the sum, log: a quotient for each; and the same far beyond where exp overflows."""
+    rng = np.random.default_rng(2)
+    x, r = rng.normal(size=(2, 3, 5, 4))
+    x[0, 0, 0] = r[0, 0, 0]
+    op, m = LogSumExp(axes), rng.normal(size=LogSumExp(axes).forward([x]).shape)
+    wide, base = np.exp(x).sum(axes, keepdims=True), np.exp(r).sum(axes, keepdims=True)
+    slope = np.exp(x)
+    terms = np.divide(np.exp(x) - np.exp(r), x - r, out=slope, where=x != r)
+    wanted = m * (np.log(wide) - np.log(base)) / (wide - base) * terms
+    for shift in (0.0, 5000.0):
+        xs, rs = [x + shift], [r + shift]
+        found = op.rescale(m, xs, rs, op.forward(xs), op.forward(rs), Rule())
+        np.testing.assert_allclose(found[0], wanted, rtol=1e-9)
 
 
 def test_convolution_counts_its_multiply_adds():
