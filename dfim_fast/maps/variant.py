@@ -258,13 +258,20 @@ class VariantCall:
         Raises
         ------
         SettingsError
-            Where the parts would not sum to the effect: other methods than projected DeepLIFT.
+            Where the parts would not sum to the effect: other methods than projected DeepLIFT, or
+            a profile head.
         """
         s = self.request.settings
         if (s["method"], s["contribution"], s["maxpool"]) != EXACT:
             raise SettingsError(
                 "explain: only method='deeplift' with contribution='projected' and maxpool='shap' "
                 f"splits an effect exactly, not {s['method']}, {s['contribution']}, {s['maxpool']}"
+            )
+        if not self.request.plan.additive:
+            raise SettingsError(
+                "explain: target='profile' weighs reference and alternate by a softmax of their "
+                "own, so parts do not sum to the effect; use variant_interactions, or "
+                "target='counts'"
             )
         motifs: dict[int, list[tuple[str, int, int]]] = {}
         if features is not None and len(features):

@@ -1,6 +1,7 @@
 """Scalar heads of base-resolution outputs, computed again from what onnxruntime puts out."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from graph.all_models import one_hot
 from models.profiles import CROP, LENGTH, OUT, bpnet, outputs
@@ -257,3 +258,13 @@ def test_a_model_without_positions_has_no_profile():
     assert str(caught.value) == (
         "model: no output has positions, which target='profile' reads; use target='logit'"
     )
+
+
+def test_a_profile_splits_no_variant_effect():
+    variants = pd.DataFrame({"sequence": ["0"], "offset": [5], "ref": ["A"], "alt": ["T"]})
+    sequence = ["ACGTTATGCA" * 4]
+    counts, profile = (load_model(bpnet(), target=t) for t in ("counts", "profile"))
+    parts = dfim_fast.explain_variants(counts, sequence, variants, progress=False)
+    np.testing.assert_allclose(parts["delta_importance"].sum(), parts["effect"][0], atol=1e-5)
+    with pytest.raises(SettingsError, match="target='profile' weighs reference and alternate by"):
+        dfim_fast.explain_variants(profile, sequence, variants, progress=False)
