@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dfim_fast.cli import demo, info, maps
+from dfim_fast.cli import demo, info, maps, motifs, variants
 from dfim_fast.cli.group import OneLineGroup
 
 app = typer.Typer(
@@ -23,6 +23,10 @@ app.command("demo", short_help="Run the whole job on a small model that ships.")
 app.command("info", short_help="Describe a model, and the work its maps take.")(info.info)
 app.command("map", short_help="Map the interactions of sequences, and judge them.")(
     maps.map_sequences
+)
+app.command("motifs", short_help="Interactions of pairs of motifs, judged.")(motifs.motif_pairs)
+app.command("variants", short_help="What variants do to the bases and motifs around them.")(
+    variants.variants
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,6 @@ def _biopython(path: str | os.PathLike[str], form: str) -> list[tuple[str, str, 
 def scan(
     motifs: Mapping[str, np.ndarray],
     codes: np.ndarray,
-    names: Sequence[str],
     threshold: float = 1e-4,
 ) -> pd.DataFrame:
     """Find motif instances by FIMO's rule, both strands, uniform background.
@@ -98,7 +97,6 @@ def scan(
     ----------
     motifs : mapping of str to ndarray (4, width)
     codes : ndarray (N, L)
-    names : sequence of str, (N,)
     threshold : float
         Largest p of a hit.
 

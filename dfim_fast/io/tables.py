@@ -180,9 +180,13 @@ _TEXT = ("sequence", "source_base", "mutant", "target_base", "task")
 
 
 def write_tables(
-    folder: str | os.PathLike[str], table: pd.DataFrame, attributes: Mapping[str, Any]
+    folder: str | os.PathLike[str],
+    table: pd.DataFrame,
+    attributes: Mapping[str, Any],
+    stem: str = "interactions",
+    columns: Mapping[str, str] | None = None,
 ) -> None:
-    """Write ``interactions.parquet`` and ``interactions.tsv.gz``, the same rows in both.
+    """Write a table as Parquet and as ``.tsv.gz``, the same rows in both.
 
     The same table gives the same bytes. Columns are described, and ``attributes`` kept, in the
     Parquet file's metadata under ``dfim_fast``.
@@ -193,6 +197,10 @@ def write_tables(
     table : DataFrame
     attributes : mapping
         JSON types.
+    stem : str
+        Name of the files.
+    columns : mapping, optional
+        What each column is; those of a nucleotide map by default.
 
     Raises
     ------
@@ -204,14 +212,14 @@ def write_tables(
 
     folder = Path(folder)
     rows = pa.Table.from_pandas(table, preserve_index=False)
-    known = {**COLUMNS, **FOLD_COLUMNS}
+    known = {**COLUMNS, **FOLD_COLUMNS} if columns is None else columns
     own = json.dumps({"columns": {name: known[name] for name in table}, **attributes})
     rows = rows.replace_schema_metadata({**(rows.schema.metadata or {}), b"dfim_fast": own})
     # Through Python's own files: their errors carry the number that says the disk is full.
-    with open(folder / "interactions.parquet", "wb") as handle:
+    with open(folder / f"{stem}.parquet", "wb") as handle:
         pq.write_table(rows, handle, compression="zstd")
     with (
-        open(folder / "interactions.tsv.gz", "wb") as raw,
+        open(folder / f"{stem}.tsv.gz", "wb") as raw,
         # no time, no name: the same rows are the same bytes
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped,
         io.TextIOWrapper(zipped, encoding="utf-8", newline="") as text,

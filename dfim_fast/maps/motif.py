@@ -90,9 +90,17 @@ def motif_interactions(
         "contribution": contribution, "maxpool": maxpool, "epsilon": epsilon, "backend": backend,
         "memory_limit": memory_limit, "threads": threads, "names": names,
     }  # fmt: skip
+    return motif_table(model, X, features, "motif pairs", {**given, "progress": progress})
+
+
+def motif_table(
+    model: Model, X: Any, features: pd.DataFrame, title: str, given: dict[str, Any]
+) -> pd.DataFrame:
+    """Do the work of `motif_interactions`, whose arguments are given, under a title."""
+    progress = given.pop("progress", True)
     call = MotifCall(model, X, features, given)
-    table = call.table(call.observed(), progress, "motif pairs")
-    if source_is_span(table):
+    table = call.table(call.observed(), progress, title)
+    if "mutant" not in table.columns:  # sources are whole features: pairs have two directions
         table = _both_directions(table)
     return call.finish(table, "observed")
 
@@ -121,11 +129,6 @@ def matched_pairs(
     call = MotifCall(model, X, features, {**settings, "random_state": random_state})
     table = call.table(call.free(whole_number("n", n, 1)), progress, "matched null")
     return call.finish(table, "matched")
-
-
-def source_is_span(table: pd.DataFrame) -> bool:
-    """Whether sources are whole features, so that pairs have two directions."""
-    return "mutant" not in table.columns
 
 
 class MotifCall:

@@ -75,21 +75,14 @@ def summary(
 ) -> list[str]:
     """Lines for people: what was done, what was found, how far to believe it, where it is."""
     model, settings = about["model"], about["settings"]
-    deeplift = settings["method"] == "deeplift"
     lines = [
-        f"dfim_fast {about['versions']['dfim_fast']}: interaction maps of {len(names)} "
-        f"sequence{'s' * (len(names) != 1)} of {model['sequence_length']} bp",
-        f"model: {model['name']} ({model['hash']}), scored at the {model['target']}, "
-        f"task{'s' * (len(about['task_names']) != 1)} {', '.join(about['task_names'])}",
-        f"method: {settings['method']}"
-        + (
-            f", {settings['references']} references"
-            + (f" ({settings['n_references']})" if settings["references"] == "dinucleotide" else "")
-            if deeplift
-            else ""
-        )
-        + (f", targets within {settings['window']} bp" if settings["window"] is not None else "")
-        + f", random_state {settings['random_state']}, backend {settings['backend_used']}",
+        *heading(
+            f"interaction maps of {counted(len(names), 'sequence')} of "
+            f"{model['sequence_length']} bp",
+            model,
+            about["task_names"],
+            settings,
+        ),
         "",
         "Significance",
         *(f"  {line}" for line in about["significance"]["report"]),
@@ -108,6 +101,55 @@ def summary(
         *(f"  {out / 'figures' / name}" for name in figures),
     ]
     return lines
+
+
+def heading(
+    what: str, model: Mapping[str, Any], tasks: Sequence[str], settings: Mapping[str, Any]
+) -> list[str]:
+    """The first lines of a summary: what was computed, of which model, how.
+
+    Parameters
+    ----------
+    what : str
+    model : mapping
+        ``name``, ``hash``, ``target``.
+    tasks : sequence of str
+    settings : mapping
+        ``method``, ``references``, ``n_references``, ``random_state``, perhaps ``window`` and
+        ``backend_used``.
+    """
+    how = f"method: {settings['method']}"
+    if settings["method"] == "deeplift":
+        kind = settings["references"]
+        how += f", {kind} references"
+        how += f" ({settings['n_references']})" if kind == "dinucleotide" else ""
+    if settings.get("window") is not None:
+        how += f", targets within {settings['window']} bp"
+    how += f", random_state {settings['random_state']}"
+    if "backend_used" in settings:
+        how += f", backend {settings['backend_used']}"
+    return [
+        f"dfim_fast {__version__}: {what}",
+        f"model: {model['name']} ({model['hash']}), scored at the {model['target']}, "
+        f"task{'s' * (len(tasks) != 1)} {', '.join(tasks)}",
+        how,
+    ]
+
+
+def settings_used(settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a table, for `heading`: those that were given, and what became of them."""
+    kind, count = provenance["references"] or (None, 0)
+    return {
+        "random_state": settings.get("random_state", 0),
+        "method": provenance["method"],
+        "references": kind,
+        "n_references": count,
+    }
+
+
+def counted(n: int, one: str) -> str:
+    """A number of things: 1 sequence, 2 sequences."""
+    return f"{n:,} {one}{'s' * (n != 1)}"
 
 
 def strongest_lines(table: pd.DataFrame, tasks: bool, top: int) -> list[str]:

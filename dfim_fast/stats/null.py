@@ -11,7 +11,7 @@ import pandas as pd
 from dfim_fast.errors import SettingsError
 from dfim_fast.maps.features import check_features
 from dfim_fast.maps.interaction import interaction_map
-from dfim_fast.maps.motif import matched_pairs, motif_interactions
+from dfim_fast.maps.motif import matched_pairs, motif_table
 from dfim_fast.sequence.one_hot import encode
 from dfim_fast.sequence.shuffle import dinucleotide_shuffle
 
@@ -154,9 +154,10 @@ def _shuffled_pairs(
     labels = [str(i) for i in range(len(shuffled) // n)] if names is None else list(names)
     rows = np.asarray(check_features(features, labels, shuffled.shape[-1]).row_of_table)
     copies = [features.assign(sequence=rows * n + k) for k in range(n)]
-    table = motif_interactions(
-        model, shuffled, pd.concat(copies, ignore_index=True), random_state=random_state, **settings
-    )
+    table = motif_table(
+        model, shuffled, pd.concat(copies, ignore_index=True), "null",
+        {**settings, "random_state": random_state},
+    )  # fmt: skip
     made = table.attrs["provenance"]
     table["sequence"] = np.asarray(labels, dtype=object)[table["sequence"].astype(int) // n]
     table.attrs["provenance"] = {**made, "kind": "dinucleotide"}
