@@ -15,7 +15,7 @@ FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
 
 def map_sequences(
     files: Annotated[list[Path], typer.Argument(
-        metavar="MODEL... [SEQUENCES]", help="ONNX file, or those of several folds; then a FASTA, "
+        metavar="FILES", help="ONNX file of the model, or those of several folds; then a FASTA, "
         "plain or gzipped, where --bed and --genome are not given.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
     bed: Annotated[Path | None, typer.Option(
@@ -62,6 +62,8 @@ def map_sequences(
         "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
 ) -> None:  # fmt: skip
     """Map how mutating each base changes the importance of every other, and judge it.
+
+    FILES are a model and a FASTA: dfim-fast map model.onnx sequences.fa -o maps.
 
     OUT becomes a folder with maps.zarr (all maps, p and q), interactions.tsv.gz and .parquet
     (strongest first), figures and summary.txt. It appears only when all of it is complete.

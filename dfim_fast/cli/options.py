@@ -30,7 +30,7 @@ _KINDS = ("dinucleotide", "gc", "zeros")
 
 ModelPaths = Annotated[
     list[Path],
-    typer.Argument(metavar="MODEL...", help="ONNX file, or those of several folds."),
+    typer.Argument(metavar="MODEL", help="ONNX file, or those of several folds."),
 ]
 SequenceLength = Annotated[
     int | None, typer.Option(min=1, help="Bases, where the model leaves the length open.")
