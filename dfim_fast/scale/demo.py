@@ -10,16 +10,16 @@ import pandas as pd
 
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.motif import motif_interactions
+from dfim_fast.scale.motif_run import judge
 from dfim_fast.stats.null import null_map
-from dfim_fast.stats.significance import significance
 
 SHUFFLES, SPANS = 5, 10  # of each sequence, and for each source motif
 NEGLIGIBLE = 0.1  # logits: moves a probability by 0.025 at most
-# what a test is, the column that holds its answer, and how it counts
-NULLS = (
-    ("paper's null: shuffled sequences", "shuffled", "dinucleotide", SHUFFLES, "gaussian"),
-    ("matched null: spans without a motif", "matched", "matched", SPANS, "empirical"),
-)
+TESTS = {
+    "paper's null: shuffled sequences": "significant",
+    "matched null: spans without a motif": "significant_matched",
+    f"matched null, and |FIS| above {NEGLIGIBLE:g}": "interacts",
+}
 TABLE, FIGURE = "motif_pairs.tsv", "motif_pairs.png"
 
 
@@ -45,16 +45,18 @@ def judge_motif_pairs(
     Returns
     -------
     DataFrame
-        Of `motif_interactions`, with p, q and significant of each null, and ``interacts``: called
-        by the matched null, with an effect that is not negligible.
+        Of `motif_interactions`, with p, q and significant of the paper's null, the same with
+        ``_matched`` of the matched one, and ``interacts``: called by the latter, with an effect
+        that is not negligible.
     """
     settings: dict[str, Any] = {"names": list(names), "threads": threads, "progress": progress}
     table = motif_interactions(model, list(sequences), motifs, **settings)
-    for _, column, kind, n, null_model in NULLS:
+    for kind, n, null_model in (
+        ("dinucleotide", SHUFFLES, "gaussian"),
+        ("matched", SPANS, "empirical"),
+    ):
         null = null_map(model, list(sequences), kind, n, features=motifs, **settings)
-        judged = significance(table, null, null_model)
-        for name in ("p", "q", "significant"):
-            table[f"{name}_{column}"] = getattr(judged, name)
+        judge(table, null, kind, null_model)
     return table.assign(interacts=table["significant_matched"] & (table["fis"].abs() > NEGLIGIBLE))
 
 
@@ -65,10 +67,7 @@ def write_motif_pairs(folder: Path, table: pd.DataFrame) -> None:
     table.to_csv(folder / TABLE, sep="\t", index=False, float_format="%.6g")
     figure = plot_motif_pairs(
         table,
-        {
-            **{label: f"significant_{column}" for label, column, *_ in NULLS},
-            f"matched null, and |FIS| above {NEGLIGIBLE:g}": "interacts",
-        },
+        TESTS,
         NEGLIGIBLE,
         "Take one motif away: how much importance does the other lose?",
     )
@@ -81,7 +80,7 @@ def describe_motif_pairs(table: pd.DataFrame) -> list[str]:
     found = table.groupby(["source", "target"]).agg(
         fis=("fis", "mean"),
         relative=("relative", "mean"),
-        shuffled=("significant_shuffled", "mean"),
+        shuffled=("significant", "mean"),
         matched=("significant_matched", "mean"),
         interacts=("interacts", "mean"),
     )
@@ -105,7 +104,7 @@ def describe_motif_pairs(table: pd.DataFrame) -> list[str]:
         *lines,
         f"The pairs that interact: {names or 'none'}.",
         f"Of the others, which change by {weak['fis'].abs().mean():.2g} on average, the paper's "
-        f"null calls {weak['significant_shuffled'].mean():.0%} (it asks whether a sequence has "
+        f"null calls {weak['significant'].mean():.0%} (it asks whether a sequence has "
         f"strong features) and the matched null {weak['significant_matched'].mean():.0%} (whether "
         "the source does more than a span without a motif, however little); "
         f"{weak['interacts'].mean():.0%} are called and exceed {NEGLIGIBLE:g} logits: look at the "

@@ -102,13 +102,10 @@ def run_motifs(
         for kind in judging.nulls:
             n = judging.n_null if kind == "dinucleotide" else judging.n_matched
             null = null_map(model, x, kind, n, features=features, **given)
-            found = significance(
-                table, null, judging.null_model, correction=judging.correction,
+            reports[kind] = judge(
+                table, null, kind, judging.null_model, correction=judging.correction,
                 alpha=judging.alpha,
             )  # fmt: skip
-            reports[kind] = found.report().splitlines()
-            for name in ("p", "q", "significant"):
-                table[f"{name}{NULLS[kind]}"] = getattr(found, name)
         by_motif = by_kind(table)
         about = {"model": {"name": model.name, "hash": model.hash}, "provenance": provenance,
                  "significance": reports}  # fmt: skip
@@ -119,6 +116,29 @@ def run_motifs(
         lines = _summary(Path(out), model, names, table, by_motif, settings, reports, figures)
         (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return Finished(Path(out), lines, table)
+
+
+def judge(
+    table: pd.DataFrame, null: Any, kind: str, null_model: str, **options: Any
+) -> list[str]:
+    """Add p, q and significant of one kind of null to a table of pairs; what `significance` says.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `motif_interactions`.
+    null : DataFrame
+        Of `null_map`.
+    kind : str
+        Of NULLS: it names the columns.
+    null_model : str
+    **options
+        Of `significance`.
+    """
+    found = significance(table, null, null_model, **options)
+    for name in ("p", "q", "significant"):
+        table[f"{name}{NULLS[kind]}"] = getattr(found, name)
+    return found.report().splitlines()
 
 
 def by_kind(table: pd.DataFrame) -> pd.DataFrame:
@@ -188,7 +208,7 @@ def _summary(
     lines = [
         *heading(
             f"pairs of motifs in {counted(len(names), 'sequence')} of {model.sequence_length} bp",
-            {"name": model.name, "hash": model.hash, "target": model.target},
+            {"name": model.name, "hash": model.hash, "target": str(model.head)},
             list(table["task"].unique()),
             settings_used(settings, table.attrs["provenance"]),
         ),

@@ -225,7 +225,7 @@ def _summary(
         *heading(
             f"{counted(table['variant'].nunique(), 'allele')}, read with "
             f"{model.sequence_length} bp around each",
-            {"name": model.name, "hash": model.hash, "target": model.target},
+            {"name": model.name, "hash": model.hash, "target": str(model.head)},
             tasks,
             settings_used(settings, table.attrs["provenance"]),
         ),

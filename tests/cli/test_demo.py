@@ -28,7 +28,7 @@ def test_the_demo_finds_the_pair_that_the_model_was_trained_on(cli, tmp_path, mo
     for source, target, fis, *shares in rows:
         own = table[(table["source"] == source) & (table["target"] == target)]
         assert float(fis) == round(own["fis"].mean(), 3)
-        columns = ("significant_shuffled", "significant_matched", "interacts")
+        columns = ("significant", "significant_matched", "interacts")
         for share, column in zip(shares, columns, strict=True):
             assert abs(int(share) - 100 * own[column].mean()) <= 0.5
         strong = {source, target} == {"ELF1", "SIX5"}
