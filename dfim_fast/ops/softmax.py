@@ -18,16 +18,8 @@ from dfim_fast.ops.registry import reads
 
 
 @dataclass(frozen=True, eq=False)
-class Softmax(Operator):
-    """y = exp(x) / sum(exp(x)) over ``axes``; at an output its input is scored.
-
-    Rescale takes it apart into exp, sum, reciprocal and product, each by its own rule (see
-    multiply.py). With d = x - r and E = (exp(x) - exp(r)) / d, the sums s and s0, every part of it
-    can be said by the results y and y0 alone, so that no exponential overflows and a shift of the
-    logits changes nothing:
-
-        A = E / s = y (1 - exp(-d)) / d,   B = E / s0 = y0 (exp(d) - 1) / d,
-        m_x = (m (A + B) - B sum(m y) - A sum(m y0)) / 2.
+class LogSoftmax(Operator):
+    """y = x - log(sum(exp(x))) over ``axes``, by the rules of LogSumExp; scored at its input.
 
     Attributes
     ----------
@@ -49,19 +41,17 @@ class Softmax(Operator):
         return x.sum(axis=self.axes, keepdims=True)
 
     def forward(self, xs: Sequence[Array]) -> Array:
-        return softmax(np.ascontiguousarray(xs[0]), axis=self.axes)
+        return xs[0] - LogSumExp(self.axes).forward(xs)
 
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
-        return [y * (g - self._sum(g * y))]
+        (below,) = LogSumExp(self.axes).gradient(self._sum(g), xs, y)
+        return [g - below]
 
     def rescale(
         self, m: Array, xs: Sequence[Array], rs: Sequence[Array], y: Array, yr: Array, rule: Rule
     ) -> list[Array]:
-        wide = np.float64
-        d = xs[0].astype(wide) - rs[0]
-        a, b = y * growth(-d), yr * growth(d)
-        down = m * (a + b) - b * self._sum(m * y.astype(wide)) - a * self._sum(m * yr.astype(wide))
-        return [(down / 2).astype(m.dtype)]
+        (below,) = LogSumExp(self.axes).rescale(self._sum(m), xs, rs, y, yr, rule)
+        return [m - below]
 
     def spread(self, masks: Sequence[Array]) -> Array:
         return masks[0] if 1 not in self.axes else mixed(masks[0])
@@ -75,21 +65,29 @@ class Softmax(Operator):
 
 
 @dataclass(frozen=True, eq=False)
-class LogSoftmax(Softmax):
-    """y = x - log(sum(exp(x))) over ``axes``, by the rules of LogSumExp."""
+class Softmax(LogSoftmax):
+    """y = exp(x) / sum(exp(x)) over ``axes``.
+
+    Rescale takes it apart as exp(LogSoftmax(x)). Taken as a quotient of exponentials, logits that
+    all rise by c would change no y and yet have multipliers larger by some exp(c); here they have
+    what the gradient gives them, and every factor lies between y and y0.
+    """
 
     def forward(self, xs: Sequence[Array]) -> Array:
-        return xs[0] - LogSumExp(self.axes).forward(xs)
+        return softmax(np.ascontiguousarray(xs[0]), axis=self.axes)
 
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
-        (below,) = LogSumExp(self.axes).gradient(self._sum(g), xs, y)
-        return [g - below]
+        return [y * (g - self._sum(g * y))]
 
     def rescale(
         self, m: Array, xs: Sequence[Array], rs: Sequence[Array], y: Array, yr: Array, rule: Rule
     ) -> list[Array]:
-        (below,) = LogSumExp(self.axes).rescale(self._sum(m), xs, rs, y, yr, rule)
-        return [m - below]
+        logs = LogSoftmax(self.axes)
+        wide, wide_r = xs[0].astype(np.float64), rs[0].astype(np.float64)
+        u, v = logs.forward([wide]), logs.forward([wide_r])
+        inner = m * np.exp(v) * growth(u - v)
+        (down,) = logs.rescale(inner, [wide], [wide_r], u, v, rule)
+        return [down.astype(m.dtype)]
 
 
 @reads("Softmax", "LogSoftmax")
