@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from dfim_fast.graph.graph import Graph, GraphNode
+from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.add import Add
 from dfim_fast.ops.affine import Affine
 from dfim_fast.ops.average_pool import AveragePool
@@ -47,9 +47,12 @@ def normalized(graph: Graph, centred: int, inverse: int) -> tuple[int, Normalize
     added = variance.op
     if not isinstance(added, Affine) or (added.scale != 1).any() or added.shift.size != 1:
         return None
-    square, axes = mean_of(graph, variance.inputs[0])
-    if not axes or not is_power(graph.nodes[square].op, 2):
+    square = variance.inputs[0]
+    while mean_axis(graph, square) is not None:
+        square = graph.nodes[square].inputs[0]
+    if not is_power(graph.nodes[square].op, 2):
         return None
+    axes = mean_axes(graph, variance.inputs[0], square)
     source = centre_of(graph, centred, axes)
     if source is None or source != centre_of(graph, graph.nodes[square].inputs[0], axes):
         return None
@@ -64,23 +67,27 @@ def is_power(op: Operator, exponent: float) -> bool:
 def centre_of(graph: Graph, i: int, axes: tuple[int, ...]) -> int | None:
     """x, where node i is x minus its mean over ``axes``."""
     node = graph.nodes[i]
-    if not isinstance(node.op, Add) or node.op.signs != (1.0, -1.0):
+    if not axes or not isinstance(node.op, Add) or node.op.signs != (1.0, -1.0):
         return None
     x, mean = node.inputs
-    return x if mean_of(graph, mean) == (x, axes) else None
+    return x if mean_axes(graph, mean, x) == axes else None
 
 
-def mean_of(graph: Graph, i: int) -> tuple[int, tuple[int, ...]]:
-    """The node that node i is a mean of, and over which axes: itself and none if it is no mean."""
+def mean_axes(graph: Graph, i: int, source: int) -> tuple[int, ...]:
+    """Over which axes node i is the mean of ``source``; none if it is something else."""
     axes = set()
-    while (axis := mean_axis(graph, graph.nodes[i])) is not None:
+    while i != source:
+        axis = mean_axis(graph, i)
+        if axis is None:
+            return ()
         axes.add(axis)
         i = graph.nodes[i].inputs[0]
-    return i, tuple(sorted(axes))
+    return tuple(sorted(axes))
 
 
-def mean_axis(graph: Graph, node: GraphNode) -> int | None:
+def mean_axis(graph: Graph, i: int) -> int | None:
     """1 or 2 for a mean over all positions or channels."""
+    node = graph.nodes[i]
     op = node.op
     if isinstance(op, AveragePool):
         rows = graph.nodes[node.inputs[0]].shape[0]

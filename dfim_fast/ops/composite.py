@@ -61,8 +61,9 @@ class Composite(Elementwise):
         return dataclasses.replace(self, join=self.join.astype(dtype), paths=paths)
 
     def describe(self) -> str:
-        names = [type(op).__name__ for path in self.paths for op in path]
-        return f"{self.join.describe()} of " + ", ".join(dict.fromkeys(names or ["itself"]))
+        inner = [op.join if isinstance(op, Composite) else op for p in self.paths for op in p]
+        names = dict.fromkeys(type(op).__name__ for op in inner)
+        return f"{self.join.describe()} of " + ", ".join(names or ["itself"])
 
 
 def sum_of(parts: Sequence[Array]) -> Array:

@@ -76,7 +76,13 @@ def model(name: str) -> Model:
 
 NAMES = [*FILES, *ALL]
 # Functions that the file spells out with constants in float32, and that are exact here.
-PUT_TOGETHER = ("gelu_decomposed_legacy.onnx", "softplus_dynamo.onnx")
+PUT_TOGETHER = (
+    *(f"convnext_{kind}.onnx" for kind in ("dynamo", "legacy", "opset_16_legacy")),
+    "gelu_decomposed_legacy.onnx",
+    "gelu_tanh_decomposed_legacy.onnx",
+    "softplus_beta_dynamo.onnx",
+    "softplus_dynamo.onnx",
+)
 
 
 def structures() -> list[str]:

@@ -52,7 +52,7 @@ def read(*nodes, outputs=("y",), **constants) -> Graph:
         ("Max-relu", "Relu"),
         ("Max-absolute", "LeakyRelu"),
         ("Clip-relu", "Relu"),
-        ("Mul-unknown", "Multiply of Composite, Sigmoid"),
+        ("Mul-unknown", "Multiply of Add, Sigmoid"),
         ("Where-own_threshold", "Where of Step, Power"),
         ("Where-constant_branch", "Where of Step, Affine"),
     ],

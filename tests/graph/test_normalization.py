@@ -75,6 +75,17 @@ def test_other_axes(axes, layout, wanted):
     assert layers(read(*lines, layout=layout)) == [f"Normalize {wanted}"]
 
 
+def test_a_norm_of_what_is_a_mean_itself():
+    """Over the channels of a mean over positions, as networks end."""
+    lines = [
+        "ReduceMean z first -> x2",
+        *(line.replace(" x ", " x2 ") for line in SPELLINGS["power"]),
+    ]
+    lines = ["Relu x -> z", *lines, "Relu n -> y"]
+    wanted = ["Relu", "AveragePool 9 stride 9", "Normalize channels", "Relu"]
+    assert layers(read(*lines)) == wanted
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

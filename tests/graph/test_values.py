@@ -39,6 +39,12 @@ def test_logits_equal_onnxruntime(name):
     np.testing.assert_allclose(found, truth, rtol=0, atol=1e-5 * np.abs(truth).max())
 
 
+FLOAT32 = (
+    *PUT_TOGETHER,
+    *("folded_weights", "row_by_row", "hardswish_dynamo.onnx", "hardswish_legacy.onnx"),
+)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_float64_scores_equal_the_onnx_evaluator_off_the_one_hot_grid(name):
     here = entry(name)
@@ -47,7 +53,7 @@ def test_float64_scores_equal_the_onnx_evaluator_off_the_one_hot_grid(name):
     # both in float64, but weights that the file computes from constants are float32, as it says,
     # as are the constants inside functions that are put together again, and the evaluator holds
     # attributes, a slope of 0.01 or HardSwish's 1/6 too, in float32
-    tolerance = 1e-6 if name in (*PUT_TOGETHER, "folded_weights", "row_by_row") else 1e-9
+    tolerance = 1e-6 if name in FLOAT32 else 1e-9
     np.testing.assert_allclose(
         scores(model(name).graph, x), truth, rtol=0, atol=tolerance * np.abs(truth).max()
     )

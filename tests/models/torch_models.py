@@ -292,6 +292,195 @@ class Gated(nn.Module):
         return self.out((torch.tanh(self.value(x)) * torch.sigmoid(self.gate(x))).flatten(1))
 
 
+@case("glu", length=40)
+class Glu(nn.Module):
+    """A gated linear unit: half of the channels gate the other half."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 12, 7)
+        self.second = nn.Conv1d(6, 6, 3)
+        self.out = nn.Linear(6, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 4, L) to (N, 1)."""
+        return self.out(self.second(F.glu(self.conv(x), dim=1)).mean(dim=2))
+
+
+# --- networks of the field, in small -------------------------------------------------------------
+
+
+@case("chrombpnet", length=64)
+class ChromBPNet(nn.Module):
+    """Unpadded dilated convolutions, cropped skips; a profile of base resolution, and counts."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(4, 8, 9)
+        self.layers = nn.ModuleList(nn.Conv1d(8, 8, 3, dilation=2**i) for i in range(1, 4))
+        self.profile = nn.Conv1d(8, 1, 7)
+        self.counts = nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 4, L) to (N, 18) and (N, 1)."""
+        x = F.relu(self.first(x))
+        for layer in self.layers:
+            y = F.relu(layer(x))
+            crop = (x.shape[-1] - y.shape[-1]) // 2
+            x = x[:, :, crop:-crop] + y
+        profile = self.profile(x)[:, 0, 2:-2]
+        return profile, self.counts(x.mean(dim=2))
+
+
+@case("deepstarr", length=64)
+def deepstarr(length: int) -> nn.Module:
+    """Four padded convolutions with BatchNorm and pools of two; two dense layers; two tasks."""
+    layers: list[nn.Module] = []
+    for channels, wide, kernel in ((4, 16, 7), (16, 6, 3), (6, 6, 5), (6, 8, 3)):
+        layers += [
+            nn.Conv1d(channels, wide, kernel, padding=kernel // 2),
+            nn.BatchNorm1d(wide),
+            nn.ReLU(),
+            nn.MaxPool1d(2),
+        ]
+    layers += [nn.Flatten(), nn.Linear(8 * (length // 16), 16), nn.BatchNorm1d(16), nn.ReLU()]
+    layers += [nn.Dropout(0.4), nn.Linear(16, 16), nn.BatchNorm1d(16), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Dropout(0.4), nn.Linear(16, 2))
+
+
+@case("deepsea", length=80)
+def deepsea(length: int) -> nn.Module:
+    """Three convolutions, pools of four, dropout, a hidden dense layer, sigmoid tasks."""
+    width = ((length - 7) // 4 - 3) // 4 - 2
+    return nn.Sequential(
+        nn.Conv1d(4, 10, 8),
+        nn.ReLU(),
+        nn.MaxPool1d(4),
+        nn.Dropout(0.2),
+        nn.Conv1d(10, 12, 4),
+        nn.ReLU(),
+        nn.MaxPool1d(4),
+        nn.Dropout(0.2),
+        nn.Conv1d(12, 14, 3),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.Linear(14 * width, 16),
+        nn.ReLU(),
+        nn.Linear(16, 4),
+        nn.Sigmoid(),
+    )
+
+
+@case("danq_conv", length=75)
+def danq_conv(length: int) -> nn.Module:
+    """DanQ without its recurrent layer: long filters, a wide pool, dense, sigmoid tasks."""
+    return nn.Sequential(
+        nn.Conv1d(4, 14, 13),
+        nn.ReLU(),
+        nn.MaxPool1d(7, 7),
+        nn.Dropout(0.2),
+        nn.Flatten(),
+        nn.Linear(14 * ((length - 12) // 7), 14),
+        nn.ReLU(),
+        nn.Linear(14, 3),
+        nn.Sigmoid(),
+    )
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels weighted by what their means over positions say."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.Linear(channels, 4), nn.SiLU(), nn.Linear(4, channels), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, L) to the same."""
+        return x * self.gate(x.mean(dim=2)).view(x.shape[0], x.shape[1], 1)
+
+
+@case("legnet", length=40)
+class LegNet(nn.Module):
+    """SiLU, an inverted bottleneck with squeeze and excitation, joins; the mean over soft bins."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+
+        def block(channels: int, wide: int, kernel: int, groups: int = 1) -> list[nn.Module]:
+            conv = nn.Conv1d(channels, wide, kernel, padding=kernel // 2, groups=groups, bias=False)
+            return [conv, nn.BatchNorm1d(wide), nn.SiLU()]
+
+        self.stem = nn.Sequential(*block(4, 8, 7))
+        self.inner = nn.Sequential(
+            *block(8, 12, 1), *block(12, 12, 5, groups=12), SqueezeExcitation(12), *block(12, 8, 1)
+        )
+        self.local = nn.Sequential(*block(16, 10, 3), nn.MaxPool1d(2))
+        self.map = nn.Conv1d(10, 8, 1)
+        self.bins = nn.Linear(8, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 4, L) to (N, 1)."""
+        x = self.stem(x)
+        x = self.map(self.local(torch.cat([x, self.inner(x)], dim=1)))
+        shares = F.softmax(self.bins(F.adaptive_avg_pool1d(x, 1).squeeze(-1)), dim=1)
+        return (shares * torch.arange(6.0)).sum(dim=1, keepdim=True)
+
+
+class ConvNextBlock(nn.Module):
+    """Depthwise convolution, LayerNorm over channels, two dense layers with GELU, a scaled skip."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
+        self.norm = nn.LayerNorm(channels, eps=1e-3)
+        self.first = nn.Linear(channels, 2 * channels)
+        self.second = nn.Linear(2 * channels, channels)
+        self.scale = nn.Parameter(torch.linspace(0.3, 1.2, channels))
+        nn.init.uniform_(self.norm.weight, 0.5, 1.5)
+        nn.init.normal_(self.norm.bias, std=0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, L) to the same."""
+        y = self.norm(self.depthwise(x).permute(0, 2, 1))
+        y = self.scale * self.second(F.gelu(self.first(y)))
+        return x + y.permute(0, 2, 1)
+
+
+@case("convnext", length=40)
+class ConvNext(nn.Module):
+    """A stem, a block of the ConvNeXt kind, a norm of the mean."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(4, 8, 5, stride=2)
+        self.block = ConvNextBlock(8)
+        self.norm = nn.LayerNorm(8)
+        self.out = nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 4, L) to (N, 1)."""
+        return self.out(self.norm(self.block(self.stem(x)).mean(dim=2)))
+
+
+@case("attention_pool", length=40)
+class AttentionPool(nn.Module):
+    """Positions weighted by a softmax over them, each channel of its own."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 8, 7)
+        self.logits = nn.Conv1d(8, 8, 1)
+        self.out = nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 4, L) to (N, 1)."""
+        x = F.relu(self.conv(x))
+        return self.out((x * F.softmax(self.logits(x), dim=-1)).sum(dim=2))
+
+
 # --- activations -------------------------------------------------------------------------------
 
 
@@ -350,6 +539,35 @@ activation_case("relu6", nn.ReLU6, 37)
 activation_case("clamp", lambda: Lambda(lambda x: x.clamp(min=0)), 37)
 activation_case("hardtanh", lambda: nn.Hardtanh(-0.8, 1.1), 37, head="mean")
 activation_case("silu", nn.SiLU, 41)
+activation_case("mish", nn.Mish, 41)
+activation_case("hardswish", nn.Hardswish, 41)
+activation_case("selu", nn.SELU, 37)
+activation_case("celu", lambda: nn.CELU(0.6), 37)
+activation_case("softplus_beta", lambda: nn.Softplus(beta=3), 41, head="mean")
+activation_case(
+    "gelu_tanh_decomposed", lambda: nn.GELU("tanh"), 42, opset=17, exporters=("legacy",)
+)
+activation_case("own_threshold", lambda: Lambda(lambda x: torch.where(x > 0.2, x, 0.3 * x * x)), 37)
+
+
+def normed(make: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Convolution, the norm that `make` returns for its length, ReLU, mean, dense."""
+
+    def build(length: int) -> nn.Module:
+        norm = make(length - 6)
+        with torch.no_grad():
+            norm.weight.uniform_(0.5, 1.5)
+            norm.bias.normal_(0, 0.3)
+        return nn.Sequential(
+            nn.Conv1d(4, 8, 7), norm, nn.ReLU(), Lambda(lambda x: x.mean(dim=2)), nn.Linear(8, 1)
+        )
+
+    return build
+
+
+CASES["layer_norm_all"] = Case(normed(lambda n: nn.LayerNorm([8, n])), 37)
+CASES["instance_norm"] = Case(normed(lambda n: nn.InstanceNorm1d(8, affine=True)), 37)
+CASES["group_norm_1"] = Case(normed(lambda n: nn.GroupNorm(1, 8)), 37)
 
 
 @case("exp_first", length=45)
@@ -705,6 +923,7 @@ for _name, _exporter, _opset in (
     ("view_shape", "legacy", 11),
     ("reduce_sum", "legacy", 11),
     ("relu6", "legacy", 11),
+    ("convnext", "legacy", 16),  # LayerNormalization came with opset 17
     ("siamese", "legacy", 11),
     ("multi_branch", "legacy", 13),
     ("dilated_residual", "legacy", 13),
