@@ -13,6 +13,7 @@ from dfim_fast.graph.cone import reach
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Elementwise, Rule
 from dfim_fast.ops.max_pool import MaxPool
+from dfim_fast.ops.pad import Pad
 from dfim_fast.plan.cones import Cones, cones, hulls
 from dfim_fast.plan.cost import Cost, pass_cost
 from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
@@ -125,18 +126,28 @@ def choose_strategy(
     forward, backward = found.multiply_adds(graph)
     share = (forward + backward) / max(2 * work, 1)
     held = f"a mutant's windows hold {100 * share:.2g}% of a pass"
-    curved = [
-        graph.nodes[i].name
-        for i in found.split.trunk
-        if not (op := graph.nodes[i].op).linear
-        and not isinstance(op, MaxPool)
-        and not (isinstance(op, Elementwise) and op.piecewise_linear)
-    ]
-    if not curved:
+    why = dense_reason(graph, found)
+    if why is None:
         return found, "events", f"{held}, and most of them are zeros that ReLUs leave exact"
     if share > CONE_SHARE:
         return None, "whole", held
-    return found, "cones", f"{held}; {curved[0]!r} leaves no exact zeros"
+    return found, "cones", f"{held}; {why}"
+
+
+def dense_reason(graph: Graph, found: Cones) -> str | None:
+    """What a walk of events could not do, or would gain nothing by; None for all others."""
+    for i in found.split.trunk:
+        op, name = graph.nodes[i].op, graph.nodes[i].name
+        gate = isinstance(op, Elementwise) and op.piecewise_linear
+        if not (op.linear or gate or isinstance(op, MaxPool)):
+            return f"{name!r} leaves no exact zeros"
+        if isinstance(op, Pad):
+            return f"{name!r} has no events"
+    for i in found.split.head:
+        op, name = graph.nodes[i].op, graph.nodes[i].name
+        if not op.linear and not isinstance(op, Elementwise):
+            return f"{name!r} has no events"
+    return None
 
 
 def planned_work(

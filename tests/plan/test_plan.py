@@ -227,3 +227,26 @@ def test_explain():
 def test_a_plan_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         make_plan(GRAPH, sources=[0]).tile = 3
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy", "reason"),
+    [
+        ("basset_legacy.onnx", "events", "zeros that ReLUs leave exact"),
+        ("relu6_legacy.onnx", "cones", "'/1/Clip' leaves no exact zeros"),
+        ("gated_legacy.onnx", "cones", "'/Tanh' leaves no exact zeros"),
+        ("pad_value", "cones", "'node_pad_7' has no events"),
+        ("convnext_legacy.onnx", "cones", "'/block/norm/LayerNormalization' leaves no exact zeros"),
+        (
+            "legnet_legacy.onnx",
+            "whole",
+            "'/inner/inner.6/Mul' holds positions after they were mixed",
+        ),
+        ("attention_pool_legacy.onnx", "whole", "'/Softmax' holds positions after they were mixed"),
+    ],
+)
+def test_each_kind_of_network_has_its_engine(name, strategy, reason):
+    plan = make_plan(model(name).graph, method="gradient")
+    assert plan.strategy == strategy
+    assert reason in plan.reason
+    assert plan.strategy in plan.explain()
