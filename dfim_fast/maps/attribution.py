@@ -66,7 +66,8 @@ def attribute(
     Returns
     -------
     ndarray (N, 4, L)
-        Zero off the observed base unless ``hypothetical``; with a list of tasks (K, N, 4, L).
+        Zero off the observed base unless ``hypothetical``; with a list of tasks (K, N, 4, L). Of
+        several folds the mean.
 
     Raises
     ------

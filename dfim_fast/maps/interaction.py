@@ -190,6 +190,7 @@ def interaction_map(
     Parameters
     ----------
     model : Model
+        Of several folds, the maps are means, and hold the folds' spread and agreement in sign.
     X : list of str, or one-hot array (N, 4, L)
     method, references, n_references, gc, random_state, task, contribution, maxpool, epsilon
         As in `attribute`. References are drawn from the original sequence and shared by all its
