@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from graph.all_models import one_hot
+from graph.all_models import entry, one_hot
 from models.profiles import CROP, LENGTH, OUT, bpnet, outputs
+from oracles.onnx_truth import run
 from scipy.special import logsumexp, softmax
 
 import dfim_fast
@@ -251,8 +252,6 @@ def test_wrong_options(options, text):
 
 
 def test_a_model_without_positions_has_no_profile():
-    from graph.all_models import entry
-
     with pytest.raises(ModelError) as caught:
         load_model(entry("basset_legacy.onnx").proto, target="profile")
     assert str(caught.value) == (
@@ -268,3 +267,25 @@ def test_a_profile_splits_no_variant_effect():
     np.testing.assert_allclose(parts["delta_importance"].sum(), parts["effect"][0], atol=1e-5)
     with pytest.raises(SettingsError, match="target='profile' weighs reference and alternate by"):
         dfim_fast.explain_variants(profile, sequence, variants, progress=False)
+
+
+@pytest.mark.parametrize("exporter", ["legacy", "dynamo"])
+def test_heads_of_a_chrombpnet_as_pytorch_writes_it(exporter):
+    """Unpadded and cropped; its profile is squeezed to (N, positions)."""
+    here = entry(f"chrombpnet_{exporter}.onnx")
+    x = one_hot(3, here.length)
+    logits, counts = (values.astype(np.float64) for values in run(here.proto, x, here.layout))
+    assert logits.ndim == 2
+    for target, wanted in (("profile", weighed(logits, 1)), ("counts", counts[:, 0])):
+        both = here.load(target=target, reverse_complement=True)
+        found = here.load(target=target)
+        np.testing.assert_allclose(found.predict(x)[:, 0], wanted, rtol=1e-5)
+        turned = found.predict(np.ascontiguousarray(x[:, ::-1, ::-1]))
+        np.testing.assert_allclose(both.predict(x), (found.predict(x) + turned) / 2, rtol=1e-5)
+        settings = {"n_references": 2, "sources": [3, 30, 31], "progress": False}
+        fast, plain = (
+            dfim_fast.interaction_map(both, x, backend=backend, **settings)
+            for backend in ("numba", "reference")
+        )
+        scale = np.abs(plain.attributions).max()
+        np.testing.assert_allclose(fast.fis, plain.fis, rtol=0, atol=1e-5 * scale)
