@@ -94,7 +94,7 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def placed(readme: str, text: str) -> str:
+def placed(readme: str, text: str, start: str = BEGIN, stop: str = END) -> str:
     """The README with the table between its markers.
 
     Raises
@@ -102,12 +102,12 @@ def placed(readme: str, text: str) -> str:
     SystemExit
         If the markers are not there, once each and in order.
     """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in rest or END in before + after:
-        raise SystemExit(f"README.md: wanted one {BEGIN} and one {END} after it; add them where "
+    before, begin, rest = readme.partition(start)
+    _, end, after = rest.partition(stop)
+    if not (begin and end) or start in rest or stop in before + after:
+        raise SystemExit(f"README.md: wanted one {start} and one {stop} after it; add them where "
                          "the table shall stand")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+    return f"{before}{start}\n{text}\n{stop}{after}"
 
 
 def main() -> None:

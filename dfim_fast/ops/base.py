@@ -45,6 +45,7 @@ class Operator:
 
     linear: ClassVar[bool] = False
     squashes: ClassVar[bool] = False  # at an output, its input is scored instead
+    in_words: ClassVar[str] = "linear: the gradient"  # what ``rescale`` does, for README's table
     held: ClassVar[bool] = False  # weighs by constants of the sequence: multipliers do not sum up
 
     @property
@@ -110,6 +111,7 @@ class Elementwise(Operator):
     """y = f(x) for every element on its own. Subclasses give ``value`` and ``slope``."""
 
     piecewise_linear: ClassVar[bool] = False  # ReLU-like: one kink, at zero
+    in_words: ClassVar[str] = "(f(x) - f(r)) / (x - r)"
 
     def value(self, x: Array) -> Array:
         """f(x)."""

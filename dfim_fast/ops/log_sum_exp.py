@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import softmax
 
 from dfim_fast.ops.base import Array, Operator, Rule, Shape
 
+LOGARITHM = "as exp, sum and log, each by its rule"
 LARGEST = 700.0  # exp of it is still a float64
 
 
@@ -23,6 +25,7 @@ class LogSumExp(Operator):
         1: positions, 2: channels.
     """
 
+    in_words: ClassVar[str] = LOGARITHM
     axes: tuple[int, ...]
 
     @property

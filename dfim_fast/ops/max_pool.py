@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from dfim_fast.ops.node import Node
 from dfim_fast.ops.pooling import over_positions, pool_window, spatial_axes
 from dfim_fast.ops.registry import reads
 from dfim_fast.ops.window import Window
+
+POOL = "the pooled difference, to the winners of x and r"
 
 
 def winners(x: Array, window: Window) -> Array:
@@ -58,6 +61,7 @@ def share(
 class MaxPool(Operator):
     """y[i, c] = max over the window of x[., c]; ties go to the first position."""
 
+    in_words: ClassVar[str] = POOL
     window: Window
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -93,6 +97,8 @@ class MaxPool(Operator):
 @dataclass(frozen=True, eq=False)
 class ChannelMax(Operator):
     """y[i] = max over channels of x[i, .]; ties go to the first channel."""
+
+    in_words: ClassVar[str] = POOL
 
     @property
     def rowwise(self) -> bool:

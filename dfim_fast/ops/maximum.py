@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from dfim_fast.ops.add import aligned
 from dfim_fast.ops.base import Array, Operator, Rule, Shape, unbroadcast
 from dfim_fast.ops.clip import clip
 from dfim_fast.ops.layout import Tensor
+from dfim_fast.ops.max_pool import POOL
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.registry import Unsupported, reads
 
@@ -25,6 +27,7 @@ class Maximum(Operator):
     by its own x - r; where that is below epsilon the gradient at x stands.
     """
 
+    in_words: ClassVar[str] = POOL
     sign: float = 1.0
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class Multiply(Operator):
     ``a b - a0 b0 = (a - a0) (b + b0) / 2 + (b - b0) (a + a0) / 2``. No quotient, so nothing is
     near zero. A division is the product with a Reciprocal.
     """
+
+    in_words: ClassVar[str] = "the mean of the other factor over x and r"
 
     @property
     def rowwise(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class Normalize(Operator):
     epsilon : float
     """
 
+    in_words: ClassVar[str] = "as mean, square, root and product, each by its rule"
     axes: tuple[int, ...]
     epsilon: float
 

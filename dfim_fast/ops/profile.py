@@ -27,6 +27,7 @@ class Profile(Operator):
     """
 
     held: ClassVar[bool] = True
+    in_words: ClassVar[str] = "the gradient, its weights held"
     axes: tuple[int, ...]
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from dfim_fast.ops.base import Array, Operator, Rule, Shape
 from dfim_fast.ops.layout import Tensor
-from dfim_fast.ops.log_sum_exp import LogSumExp, growth
+from dfim_fast.ops.log_sum_exp import LOGARITHM, LogSumExp, growth
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.normalize import axes_of, mixed
 from dfim_fast.ops.registry import reads
@@ -28,6 +28,7 @@ class LogSoftmax(Operator):
     """
 
     squashes: ClassVar[bool] = True
+    in_words: ClassVar[str] = LOGARITHM
     axes: tuple[int, ...]
 
     @property

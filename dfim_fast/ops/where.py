@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class Where(Operator):
     Rescale takes it as c * a + (1 - c) * b, with the rule for products (see multiply.py): a has the
     mean of c over x and r, b the rest, and c the mean of a - b where it differs.
     """
+
+    in_words: ClassVar[str] = "as condition * a + (1 - condition) * b"
 
     @property
     def rowwise(self) -> bool:
