@@ -1,9 +1,9 @@
 """The README's example is run as it stands."""
 
-import ast
-import inspect
 import re
 from pathlib import Path
+
+from models.profiles import bpnet
 
 import dfim_fast
 
@@ -29,12 +29,16 @@ def test_python_example_runs_and_finds_interactions(tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out.strip()
 
 
-def test_python_options_are_there():
-    _, options = blocks("python")
-    (call,) = (node for node in ast.walk(ast.parse(options)) if isinstance(node, ast.Call))
-    assert ast.unparse(call.func) == "dfim_fast.load_model"
-    named = [k.arg for k in call.keywords]
-    assert named and set(named) <= set(inspect.signature(dfim_fast.load_model).parameters)
+def test_the_example_of_folds_loads_them(tmp_path, monkeypatch):
+    _, example = blocks("python")
+    for seed in range(2):
+        content = bpnet(control=2, seed=seed).SerializeToString()
+        (tmp_path / f"fold{seed}.onnx").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"dfim_fast": dfim_fast}
+    exec(compile(example, "README.md", "exec"), names)
+    assert repr(names["model"]).startswith("Model('2 folds: fold0.onnx, fold1.onnx', sequence_len")
+    assert str(names["model"].head) == "profile, mean of both strands"
 
 
 def test_command_blocks_are_the_demo_and_the_tests():
