@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from dfim_fast.maps.aggregate import aggregate
     from dfim_fast.maps.attribution import attribute
+    from dfim_fast.maps.controls import matched_controls
     from dfim_fast.maps.interaction import InteractionMap, interaction_map
     from dfim_fast.maps.model import Model, load_model
     from dfim_fast.maps.motif import motif_interactions
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from dfim_fast.sequence.one_hot import one_hot
     from dfim_fast.sequence.shuffle import dinucleotide_shuffle
     from dfim_fast.stats.distance import distance_bins
+    from dfim_fast.stats.groups import compare_groups
     from dfim_fast.stats.null import null_map
     from dfim_fast.stats.significance import significance
 
@@ -46,11 +48,13 @@ _HOME = {
     "Aggregate": "maps.position_sums",
     "aggregate": "maps.aggregate",
     "attribute": "maps.attribution",
+    "compare_groups": "stats.groups",
     "dinucleotide_shuffle": "sequence.shuffle",
     "distance_bins": "stats.distance",
     "explain_variants": "scale.variants",
     "interaction_map": "maps.interaction",
     "load_model": "maps.model",
+    "matched_controls": "maps.controls",
     "InteractionMap": "maps.interaction",
     "Model": "maps.model",
     "motif_interactions": "maps.motif",
@@ -75,11 +79,13 @@ __all__ = [
     "__version__",
     "aggregate",
     "attribute",
+    "compare_groups",
     "dinucleotide_shuffle",
     "distance_bins",
     "explain_variants",
     "interaction_map",
     "load_model",
+    "matched_controls",
     "motif_interactions",
     "null_map",
     "one_hot",
