@@ -84,14 +84,15 @@ class Aggregate:
         minimum : int
             Sequences that a cell needs; NaN with fewer.
         alpha : {"A", "C", "G", "T"}, optional
-            Show gamma of this mutant only: one of the four maps before the maximum is taken.
+            One of the four maps before the maximum is taken: that of this observed source base.
         task : int
             Which of several tasks.
 
         Returns
         -------
         DataFrame (4S, 4T)
-            Rows (source, base), columns (target, base).
+            Rows (source, observed base), or with ``alpha`` (source, mutant base); columns
+            (target, base).
 
         Raises
         ------
@@ -102,7 +103,7 @@ class Aggregate:
         mean = np.where((self.count >= minimum)[:, :, None], mean, np.nan)
         if alpha is not None:
             choose("alpha", alpha, tuple(LETTERS))
-            best = mean[:, :, LETTERS.index(alpha)]
+            best = mean[LETTERS.index(alpha)].swapaxes(0, 1)  # gamma, s, beta, t
         else:
             found = np.isfinite(mean)
             best = np.where(found, mean, -np.inf).max(axis=2)
