@@ -86,14 +86,14 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def marginal_page(maps: dict[str, pd.DataFrame]) -> Figure:
-    """Both sets on one scale."""
+    """Both sets, each on its own scale."""
     page = Figure(figsize=(17, 8), layout="constrained")
     axes = page.subplots(1, 2)
-    top = max(float(np.nanmax(table)) for table in maps.values())
-    titles = {"tight": "the tightest flanks", "weak": "the weakest flanks"}
+    titles = {
+        name: f"the {name}est flanks (grey: fewer than {MINIMUM} sequences)" for name in maps
+    }
     for ax, (name, table) in zip(axes, maps.items(), strict=True):
-        plot_marginal(table, position=position, limit=top, title=titles[name],
-                      bar=name == "weak", ax=ax)  # fmt: skip
+        plot_marginal(table, position=position, title=titles[name], ax=ax)
     return page
 
 

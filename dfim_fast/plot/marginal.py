@@ -62,7 +62,7 @@ def plot_marginal(
                       vmax=top, aspect="equal", interpolation="nearest")  # fmt: skip
     for axis, index in ((ax.yaxis, table.index), (ax.xaxis, table.columns)):
         axis.set_ticks(range(len(index)), [base for _, base in index])
-        axis.set_tick_params(length=0, labelsize=TICK_SIZE - 5, pad=1)
+        axis.set_tick_params(length=0, labelsize=TICK_SIZE - 4, pad=1)
         for label, (_, base) in zip(axis.get_ticklabels(), index, strict=True):
             label.set_color(BASE_COLORS[base])
             label.set_fontweight("bold")
@@ -70,7 +70,7 @@ def plot_marginal(
         places = index.get_level_values(0)[::4]
         for i, place in enumerate(places):
             at = 4 * i + 1.5
-            xy = (at, -0.055) if horizontal else (-0.055, at)
+            xy = (at, -0.05) if horizontal else (-0.035, at)
             ax.annotate(position(place), xy, ha="center" if horizontal else "right", va="center",
                         xycoords=("data", "axes fraction") if horizontal
                         else ("axes fraction", "data"), fontsize=TICK_SIZE - 2,
@@ -78,8 +78,8 @@ def plot_marginal(
             if i:
                 line = ax.axvline if horizontal else ax.axhline
                 line(4 * i - 0.5, color="white", linewidth=0.6)
-    ax.set_xlabel("target", fontsize=LABEL_SIZE, labelpad=18)
-    ax.set_ylabel("mutated source", fontsize=LABEL_SIZE, labelpad=26)
+    ax.set_xlabel("target", fontsize=LABEL_SIZE, labelpad=30)
+    ax.set_ylabel("mutated source", fontsize=LABEL_SIZE, labelpad=48)
     ax.spines[:].set_visible(False)
     if title:
         ax.set_title(title, fontsize=LABEL_SIZE, loc="left")
