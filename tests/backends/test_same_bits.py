@@ -20,7 +20,7 @@ from dfim_fast.backends.select import make_backend
 from dfim_fast.plan.plan import Plan
 
 # One of each kind: deep with a hidden head, residual with a mean, both strands, overlapping pools,
-# smooth activations, dense only, no cones.
+# smooth activations, dense only, no cones, operators that work row by row, squeeze and excitation.
 NAMES = [
     "basset_legacy.onnx",
     "dilated_residual_legacy.onnx",
@@ -29,6 +29,8 @@ NAMES = [
     "gelu_erf_legacy.onnx",
     "dense_only_legacy.onnx",
     "arithmetic_element",
+    "row_by_row",
+    "legnet_legacy.onnx",
 ]
 each_model = pytest.mark.parametrize("name", NAMES)
 each_setting = pytest.mark.parametrize("settings", SETTINGS, ids=SETTING_NAMES)

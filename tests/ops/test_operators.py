@@ -23,11 +23,15 @@ from dfim_fast.backends.passes import Passes
 from dfim_fast.graph.heads import Head
 from dfim_fast.graph.reader import Importer, read_graph
 from dfim_fast.graph.source import input_specs
+from dfim_fast.ops.absolute import Abs
 from dfim_fast.ops.base import Elementwise, Operator, Rule
+from dfim_fast.ops.clip import Clip
 from dfim_fast.ops.elu import Elu
+from dfim_fast.ops.hard_sigmoid import HardSigmoid, HardSwish
 from dfim_fast.ops.leaky_relu import LeakyRelu
 from dfim_fast.ops.log_sum_exp import LogSumExp
 from dfim_fast.ops.max_pool import ChannelMax, MaxPool
+from dfim_fast.ops.maximum import Maximum
 from dfim_fast.ops.multiply import Multiply
 from dfim_fast.ops.normalize import Normalize
 from dfim_fast.ops.profile import Profile
@@ -35,6 +39,7 @@ from dfim_fast.ops.registry import readers
 from dfim_fast.ops.relu import Relu
 from dfim_fast.ops.softmax import Softmax
 from dfim_fast.ops.source import Input
+from dfim_fast.ops.step import Step
 from dfim_fast.ops.where import Where
 from dfim_fast.ops.window import Window
 
@@ -327,8 +332,16 @@ def test_two_readers_for_one_operator_are_refused():
         (LeakyRelu(np.full((1, 1), 0.2)), 0.2),
         (LeakyRelu(np.full((1, 1), -0.3)), -0.3),
         (Elu(0.7), 0.7),
+        (Elu(1.5, scale=2.0), 3.0),  # SELU
+        (Elu(0.4, rate=2.5), 1.0),  # CELU
+        (Abs(), 0.0),
+        (Clip(np.zeros((1, 1)), np.ones((1, 1))), 0.0),
+        (Clip(np.full((1, 1), -1.0), np.zeros((1, 1))), 0.0),
+        (HardSigmoid(0.2, 0.0), 0.0),
+        (HardSigmoid(0.2, 1.0), 0.0),
+        (Step("GreaterOrEqual", np.zeros((1, 1))), 0.0),
     ],
-    ids=["relu", "leaky", "negative_leaky", "elu"],
+    ids=str,
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_derivative_at_the_kink(op, slope, dtype):
@@ -343,6 +356,22 @@ def test_derivative_at_the_kink(op, slope, dtype):
         np.testing.assert_array_equal(kernel(own, g, [x], x)[0], 2 * slope)
         kernel = OVERRIDES[type(op), "rescale"]
         np.testing.assert_array_equal(kernel(own, g, [x], [x], x, x, Rule())[0], 2 * slope)
+
+
+def test_derivatives_of_hard_swish_at_its_kinks():
+    np.testing.assert_array_equal(HardSwish().slope(np.array([-3.0, 0, 3])), [0, 0.5, 1])
+
+
+def test_of_equal_branches_the_first_wins():
+    x = np.array([[[1.0, 2, 3]]])
+    for sign in (1.0, -1.0):
+        op = Maximum(sign)
+        for first, second in ((x, x.copy()), (x[:, :, :1], x)):
+            g = np.ones_like(op.forward([first, second]))
+            a, b = op.gradient(g, [first, second], op.forward([first, second]))
+            won = first >= second if sign > 0 else first <= second
+            assert a.sum() == won.sum() > 0
+            np.testing.assert_array_equal(b, ~won)
 
 
 @pytest.mark.parametrize("epsilon", [1e-6, 1e-3])
@@ -362,7 +391,10 @@ def test_smooth_quotients_keep_their_digits_in_float32():
     """Differences of 1e-5 leave two digits of a float32 quotient; the rule is to keep them all."""
     x = np.linspace(-3, 3, 50, dtype=np.float32).reshape(1, 50, 1)
     r = x + np.float32(1e-5)
-    for name in ("Sigmoid", "Tanh", "Softplus", "Exp", "Elu", "Gelu"):
+    for name in (
+        *("Sigmoid", "Tanh", "Softplus", "Exp", "Elu", "Gelu", "Selu", "Celu", "Mish", "Swish"),
+        *("HardSwish", "HardSigmoid", "Clip", "Erf", "Pow"),
+    ):
         (op, _), *_ = imported(next(n for n in CASES if n.startswith(f"{name}-")), 127)
         op = op.astype(np.float32)
         found = op.quotient(x, r, 1e-6)
