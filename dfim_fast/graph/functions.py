@@ -18,22 +18,17 @@ from dfim_fast.graph.graph import Graph, GraphNode
 from dfim_fast.ops.absolute import Abs
 from dfim_fast.ops.add import Add
 from dfim_fast.ops.affine import Affine
-from dfim_fast.ops.base import Elementwise, Operator
+from dfim_fast.ops.base import Elementwise, Joint, Operator
 from dfim_fast.ops.composite import Composite
 from dfim_fast.ops.elu import Elu
 from dfim_fast.ops.gelu import Gelu, TanhGelu
 from dfim_fast.ops.hard_sigmoid import HardSwish
 from dfim_fast.ops.leaky_relu import LeakyRelu
-from dfim_fast.ops.maximum import Maximum
 from dfim_fast.ops.mish import Mish
-from dfim_fast.ops.multiply import Multiply
 from dfim_fast.ops.power import Power
 from dfim_fast.ops.relu import Relu
 from dfim_fast.ops.silu import Silu
 from dfim_fast.ops.softplus import Softplus
-from dfim_fast.ops.where import Where
-
-JOINS = (Add, Maximum, Multiply, Where)
 
 # Where two functions are compared, and how closely: exporters write constants such as sqrt(2) in
 # float32, and PyTorch's Softplus leaves out 2e-9 above its threshold.
@@ -124,7 +119,7 @@ def put_together(graph: Graph) -> Graph:
                     root, op = inner[0], known
                     nodes[i] = dataclasses.replace(node, op=op, inputs=(root,))
             made[i] = root, op
-        elif isinstance(node.op, JOINS):
+        elif isinstance(node.op, Joint):
             lines = [origins(j) for j in node.inputs]
             common = [j for j in lines[0] if all(j in line for line in lines)]
             if not common or graph.nodes[common[0]].shape != node.shape:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from dfim_fast.ops.base import Array, Operator, Shape, unbroadcast
+from dfim_fast.ops.base import Array, Joint, unbroadcast
 from dfim_fast.ops.flatten import flatten_mixed
 from dfim_fast.ops.layout import Axes, Tensor
 from dfim_fast.ops.node import Node
@@ -16,19 +14,11 @@ from dfim_fast.ops.registry import Unsupported
 
 
 @dataclass(frozen=True, eq=False)
-class Add(Operator):
+class Add(Joint):
     """y = sum of signs[i] * x_i, broadcast over axes of size one."""
 
     linear: ClassVar[bool] = True
     signs: tuple[float, ...]
-
-    @property
-    def rowwise(self) -> bool:
-        return True
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        rows, channels = np.broadcast_shapes(*inputs)
-        return rows, channels
 
     def forward(self, xs: Sequence[Array]) -> Array:
         y = xs[0] if self.signs[0] == 1 else -xs[0]
@@ -41,10 +31,6 @@ class Add(Operator):
             unbroadcast(g if sign == 1 else -g, x.shape[1:])
             for sign, x in zip(self.signs, xs, strict=True)
         ]
-
-    def multiply_adds(self, *inputs: Shape) -> int:
-        rows, channels = self.output_shape(*inputs)
-        return rows * channels * (len(inputs) - 1)
 
 
 def common_axes(*tensors: Tensor) -> Axes | None:

@@ -162,6 +162,23 @@ class Elementwise(Operator):
         return np.where(near, self.slope(x), q)
 
 
+@dataclass(frozen=True, eq=False)
+class Joint(Operator):
+    """Base of operators on several inputs, entry by entry, broadcast over axes of size one."""
+
+    @property
+    def rowwise(self) -> bool:
+        return True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        rows, channels = np.broadcast_shapes(*inputs)
+        return rows, channels
+
+    def multiply_adds(self, *inputs: Shape) -> int:
+        rows, channels = self.output_shape(*inputs)
+        return rows * channels * (len(inputs) - 1)
+
+
 def unbroadcast(g: Array, shape: Shape) -> Array:
     """Sum a gradient (B, L', C') over the axes along which an input (B, L, C) was repeated."""
     for axis in (1, 2):

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from dfim_fast.ops.base import Array, Elementwise, Operator
+from dfim_fast.ops.base import Array, Elementwise, Joint, Operator
 
 Path = tuple[Operator, ...]  # elementwise, one after the other
 
@@ -23,13 +23,13 @@ class Composite(Elementwise):
 
     Attributes
     ----------
-    join : Operator
+    join : Joint
         What brings the branches together: Multiply, Where, Maximum, Add.
     paths : tuple of tuple of Operator
         Elementwise and Affine operators whose constants are the same at all positions.
     """
 
-    join: Operator
+    join: Joint
     paths: tuple[Path, ...]
 
     def value(self, x: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from dfim_fast.ops.add import aligned
-from dfim_fast.ops.base import Array, Operator, Rule, Shape, unbroadcast
+from dfim_fast.ops.base import Array, Joint, Rule, unbroadcast
 from dfim_fast.ops.clip import clip
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.max_pool import POOL
@@ -19,7 +19,7 @@ from dfim_fast.ops.registry import Unsupported, reads
 
 
 @dataclass(frozen=True, eq=False)
-class Maximum(Operator):
+class Maximum(Joint):
     """y = max(a, b), or min(a, b) = -max(-a, -b) for sign -1; of equal values the first wins.
 
     Rescale takes the branches as a pool of two (see max_pool.py): with M the larger of y and y0,
@@ -29,14 +29,6 @@ class Maximum(Operator):
 
     in_words: ClassVar[str] = POOL
     sign: float = 1.0
-
-    @property
-    def rowwise(self) -> bool:
-        return True
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        rows, channels = np.broadcast_shapes(*inputs)
-        return rows, channels
 
     def forward(self, xs: Sequence[Array]) -> Array:
         return reduce(np.maximum if self.sign > 0 else np.minimum, xs)

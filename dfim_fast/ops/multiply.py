@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from dfim_fast.ops.add import aligned
-from dfim_fast.ops.base import Array, Operator, Rule, Shape, unbroadcast
+from dfim_fast.ops.base import Array, Joint, Rule, unbroadcast
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.node import Node
 
 
 @dataclass(frozen=True, eq=False)
-class Multiply(Operator):
+class Multiply(Joint):
     """y = a * b, broadcast over axes of size one.
 
     Rescale gives each factor the mean of the other over x and r, which is exact:
@@ -24,14 +22,6 @@ class Multiply(Operator):
     """
 
     in_words: ClassVar[str] = "the mean of the other factor over x and r"
-
-    @property
-    def rowwise(self) -> bool:
-        return True
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        rows, channels = np.broadcast_shapes(*inputs)
-        return rows, channels
 
     def forward(self, xs: Sequence[Array]) -> Array:
         return xs[0] * xs[1]
@@ -44,10 +34,6 @@ class Multiply(Operator):
         self, m: Array, xs: Sequence[Array], rs: Sequence[Array], y: Array, yr: Array, rule: Rule
     ) -> list[Array]:
         return self.gradient(m, [(x + r) / 2 for x, r in zip(xs, rs, strict=True)], y)
-
-    def multiply_adds(self, *inputs: Shape) -> int:
-        rows, channels = self.output_shape(*inputs)
-        return rows * channels
 
 
 def multiply(node: Node, a: Tensor, b: Tensor) -> Tensor:

@@ -9,14 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from dfim_fast.ops.affine import affine
-from dfim_fast.ops.base import Array, Operator, Rule, Shape
+from dfim_fast.ops.base import Array, Rule, Shape
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.node import Node
-from dfim_fast.ops.registry import Unsupported, reads
+from dfim_fast.ops.over_axes import OverAxes, axes_of
+from dfim_fast.ops.registry import reads
 
 
 @dataclass(frozen=True, eq=False)
-class Normalize(Operator):
+class Normalize(OverAxes):
     """y = c / s with c = x - mean(x), s = sqrt(mean(c^2) + epsilon), means over ``axes``.
 
     Rescale takes it apart into mean, square, square root, reciprocal and product, each by its own
@@ -30,21 +31,11 @@ class Normalize(Operator):
 
     Attributes
     ----------
-    axes : tuple of int
-        1: positions, 2: channels. Over channels alone it is local in position.
     epsilon : float
     """
 
     in_words: ClassVar[str] = "as mean, square, root and product, each by its rule"
-    axes: tuple[int, ...]
     epsilon: float
-
-    @property
-    def rowwise(self) -> bool:
-        return self.axes == (2,)
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return inputs[0]
 
     def _mean(self, x: Array) -> Array:
         return x.mean(axis=self.axes, keepdims=True, dtype=np.float64).astype(x.dtype)
@@ -74,34 +65,12 @@ class Normalize(Operator):
         (c, i), (c0, j) = self._parts(xs[0]), self._parts(rs[0])
         return [self._back(m, (c + c0) / 2, i, j)]
 
-    def spread(self, masks: Sequence[Array]) -> Array:
-        return masks[0] if 1 not in self.axes else mixed(masks[0])
-
-    def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
-        return [self.spread([mask])]
-
     def multiply_adds(self, *inputs: Shape) -> int:
         rows, channels = inputs[0]
         return 3 * rows * channels
 
     def describe(self) -> str:
         return "Normalize " + " and ".join(("positions", "channels")[a - 1] for a in self.axes)
-
-
-def mixed(mask: Array) -> Array:
-    """Rows (S, L) of an operator in which each reads all: any makes all."""
-    return np.broadcast_to(mask.any(axis=1, keepdims=True), mask.shape)
-
-
-def axes_of(t: Tensor, words: Sequence[str]) -> tuple[int, ...]:
-    """Axes of (B, L, C) that some ONNX axes hold."""
-    letters = "".join(words)
-    if "N" in letters:
-        raise Unsupported(f"normalises over the batch axis of {t.describe()}")
-    found = tuple(axis for axis, f in ((1, "L"), (2, "C")) if f in letters)
-    if not found:
-        raise Unsupported(f"normalises an axis of {t.describe()} that has a single entry")
-    return found
 
 
 @reads("LayerNormalization")

@@ -9,34 +9,20 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import softmax
 
-from dfim_fast.ops.base import Array, Operator, Rule, Shape
+from dfim_fast.ops.base import Array, Rule, Shape
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.log_sum_exp import LOGARITHM, LogSumExp, growth
 from dfim_fast.ops.node import Node
-from dfim_fast.ops.normalize import axes_of, mixed
+from dfim_fast.ops.over_axes import OverAxes, axes_of
 from dfim_fast.ops.registry import reads
 
 
 @dataclass(frozen=True, eq=False)
-class LogSoftmax(Operator):
-    """y = x - log(sum(exp(x))) over ``axes``, by the rules of LogSumExp; scored at its input.
-
-    Attributes
-    ----------
-    axes : tuple of int
-        1: positions, 2: channels. Over channels alone it is local in position.
-    """
+class LogSoftmax(OverAxes):
+    """y = x - log(sum(exp(x))) over ``axes``, by the rules of LogSumExp; scored at its input."""
 
     squashes: ClassVar[bool] = True
     in_words: ClassVar[str] = LOGARITHM
-    axes: tuple[int, ...]
-
-    @property
-    def rowwise(self) -> bool:
-        return self.axes == (2,)
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return inputs[0]
 
     def _sum(self, x: Array) -> Array:
         return x.sum(axis=self.axes, keepdims=True)
@@ -53,12 +39,6 @@ class LogSoftmax(Operator):
     ) -> list[Array]:
         (below,) = LogSumExp(self.axes).rescale(self._sum(m), xs, rs, y, yr, rule)
         return [m - below]
-
-    def spread(self, masks: Sequence[Array]) -> Array:
-        return masks[0] if 1 not in self.axes else mixed(masks[0])
-
-    def collect(self, mask: Array, lengths: Sequence[int]) -> list[Array]:
-        return [self.spread([mask])]
 
     def multiply_adds(self, *inputs: Shape) -> int:
         rows, channels = inputs[0]

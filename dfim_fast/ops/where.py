@@ -10,14 +10,14 @@ import numpy as np
 
 from dfim_fast.ops.add import add_branches, aligned
 from dfim_fast.ops.affine import affine
-from dfim_fast.ops.base import Array, Operator, Rule, Shape, unbroadcast
+from dfim_fast.ops.base import Array, Joint, Rule, unbroadcast
 from dfim_fast.ops.layout import Tensor
 from dfim_fast.ops.node import Node
 from dfim_fast.ops.registry import reads
 
 
 @dataclass(frozen=True, eq=False)
-class Where(Operator):
+class Where(Joint):
     """y = a where c is not 0, else b, for inputs c (0 or 1, as a Step makes it), a and b.
 
     Rescale takes it as c * a + (1 - c) * b, with the rule for products (see multiply.py): a has the
@@ -25,14 +25,6 @@ class Where(Operator):
     """
 
     in_words: ClassVar[str] = "as condition * a + (1 - condition) * b"
-
-    @property
-    def rowwise(self) -> bool:
-        return True
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        rows, channels = np.broadcast_shapes(*inputs)
-        return rows, channels
 
     def forward(self, xs: Sequence[Array]) -> Array:
         c, a, b = xs
@@ -53,10 +45,6 @@ class Where(Operator):
         c, a, b = ((x + r) / 2 for x, r in zip(xs, rs, strict=True))
         down = (np.where(xs[0] == rs[0], 0, m * (a - b)), m * c, m * (1 - c))
         return [unbroadcast(d, x.shape[1:]) for d, x in zip(down, xs, strict=True)]
-
-    def multiply_adds(self, *inputs: Shape) -> int:
-        rows, channels = self.output_shape(*inputs)
-        return rows * channels
 
 
 @reads("Where")

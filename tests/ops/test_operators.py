@@ -24,7 +24,7 @@ from dfim_fast.graph.heads import Head
 from dfim_fast.graph.reader import Importer, read_graph
 from dfim_fast.graph.source import input_specs
 from dfim_fast.ops.absolute import Abs
-from dfim_fast.ops.base import Elementwise, Operator, Rule
+from dfim_fast.ops.base import Elementwise, Joint, Operator, Rule
 from dfim_fast.ops.clip import Clip
 from dfim_fast.ops.elu import Elu
 from dfim_fast.ops.hard_sigmoid import HardSigmoid, HardSwish
@@ -34,6 +34,7 @@ from dfim_fast.ops.max_pool import ChannelMax, MaxPool
 from dfim_fast.ops.maximum import Maximum
 from dfim_fast.ops.multiply import Multiply
 from dfim_fast.ops.normalize import Normalize
+from dfim_fast.ops.over_axes import OverAxes
 from dfim_fast.ops.profile import Profile
 from dfim_fast.ops.registry import readers
 from dfim_fast.ops.relu import Relu
@@ -307,7 +308,8 @@ def test_every_operator_class_is_reached_by_a_case():
             if inspect.isclass(item) and issubclass(item, Operator):
                 classes.add(item)
     reached = {type(op) for name, length in RUNS for op, _ in imported(name, length)}
-    assert classes - reached - {Operator, Elementwise, Input, Profile} == set()
+    bases = {Operator, Elementwise, Joint, OverAxes}
+    assert classes - reached - bases - {Input, Profile} == set()
 
 
 def test_every_numba_kernel_is_reached_by_a_case():
