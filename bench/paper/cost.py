@@ -2,11 +2,12 @@
 
     python bench/paper/cost.py [--largest 100]
 
-F features of 10 bp tile the middle of one SPI1-bound sequence; a feature is taken away by setting
-it to background. DFIM needs a forward and a backward pass for each feature (here by the incremental
-engine, exact), pairwise ISM a forward pass for each pair, exact pairwise Shapley interactions (by
-shapiq) one for each subset. Passes are counted, time is measured, and the scores of all pairs are
-compared by rank. Writes to bench/results/paper: cost.json, .tsv and a log-log figure.
+F features are the most important of the 10 bp tiles of one SPI1-bound sequence; a feature is taken
+away by setting it to background. DFIM needs a forward and a backward pass for each feature (here by
+the incremental engine, exact), pairwise ISM a forward pass for each pair, exact pairwise Shapley
+interactions (by shapiq) one for each subset. Passes are counted, time is measured, and the scores
+of all pairs are compared by rank; so are those of all pairs of motifs in section 3.1's sequences.
+Writes to bench/results/paper: cost.json, .tsv and a log-log figure.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from dfim_fast.plot.style import INK, LABEL_SIZE, ORANGE, PURPLE, TICK_SIZE, ope
 WIDTH = 10
 COUNTS = (2, 4, 6, 8, 10, 12, 16, 25, 40, 63, 100)
 SHAPLEY_UP_TO = 12
+MOTIF_SEQUENCES = 200
 ROUNDS, PATIENCE = 3, 10.0  # repeats, and seconds after which there are no more
 BACKGROUND = np.array([0.27, 0.23, 0.23, 0.27], np.float32)
 
@@ -44,8 +46,9 @@ def main() -> None:
     _, texts = read_fasta(folder / "sequences.fa")
     x = [texts[int(np.argmax(model.predict(texts)[:, 0]))]]
     rows = []
+    importance = dfim_fast.attribute(model, x, references="gc").sum(axis=(0, 1))
     for count in [c for c in COUNTS if c <= given.largest]:
-        features = tiles(count, model.sequence_length)
+        features = tiles(count, importance)
         rows += measured(model, x, features)
         print(pd.DataFrame(rows[-4:]).to_string(index=False), flush=True)
     table = pd.DataFrame(rows)
@@ -63,6 +66,7 @@ def main() -> None:
         seconds={name: {int(f): rounded(s, 3) for f, s in zip(own["features"], own["seconds"],
                                                               strict=True)}
                  for name, own in table.groupby("score", sort=False)},
+        agreement_on_motif_pairs=section.timed("motif pairs of section 3.1", motif_agreement),
         rank_agreement_with_pairwise_ism={
             name: {int(f): rounded(r, 3) for f, r in zip(own["features"], own["agreement"],
                                                          strict=True) if np.isfinite(r)}
@@ -71,10 +75,10 @@ def main() -> None:
     )  # fmt: skip
 
 
-def tiles(count: int, length: int) -> pd.DataFrame:
-    """Neighbouring features in the middle of the sequence."""
-    first = length // 2 - WIDTH * count // 2
-    start = first + WIDTH * np.arange(count)
+def tiles(count: int, importance: np.ndarray) -> pd.DataFrame:
+    """The most important tiles of a sequence, by the sum over their bases, in their order."""
+    total = np.abs(importance.reshape(-1, WIDTH).sum(axis=1))
+    start = WIDTH * np.sort(np.argsort(-total, kind="stable")[:count])
     return pd.DataFrame({"sequence": 0, "start": start, "end": start + WIDTH,
                          "name": [f"f{i:03d}" for i in range(count)]})  # fmt: skip
 
@@ -140,6 +144,27 @@ def shapley(model: dfim_fast.Model, text: str, features: pd.DataFrame) -> tuple[
         (names[i], names[j]): float(found[(i, j)])
         for i in range(len(names)) for j in range(i + 1, len(names))
     }, passes  # fmt: skip
+
+
+def motif_agreement() -> dict[str, float]:
+    """FIS of section 3.1's motif pairs, both directions' mean, against pairwise ISM."""
+    folder = DATA / "embedded_motifs"
+    model = dfim_fast.load_model(folder / "model.onnx")
+    names, texts = read_fasta(folder / "sequences.fa.gz")
+    chosen = [i for i, name in enumerate(names) if name.startswith("cls3")][:MOTIF_SEQUENCES]
+    own, x = [names[i] for i in chosen], [texts[i] for i in chosen]
+    motifs = pd.read_csv(folder / "instances.tsv.gz", sep="\t")
+    motifs = motifs[motifs["sequence"].isin(own)]
+    found = {}
+    for method in ("gradient", "deeplift"):
+        table = dfim_fast.motif_interactions(
+            model, x, motifs, method=method, references="gc", names=own, progress=False
+        )
+        both = dfim_fast.pairwise_ism(model, x, table, names=own, progress=False)
+        found[f"{method}, rank"] = rounded(spearmanr(both["mean_fis"], both["lost"]).statistic, 3)
+        found[f"{method}, linear"] = rounded(np.corrcoef(both["mean_fis"], both["lost"])[0, 1], 3)
+        found["pairs"] = len(both) // 2
+    return found
 
 
 def rank(first: dict, second: dict) -> float:

@@ -3,11 +3,12 @@
     python bench/paper/tal_gata.py [--sequences N]
 
 The model of TAL/GATA binding on human 1 kb windows that hold both motifs, found by scanning with
-consensus matrices (WGATAAG, CAGMTGK). FIS of both directions by distance, neighbouring bins
-compared by Mann-Whitney; gradient, and DeepLIFT against ten shuffled references; all three outputs,
-as the published file does not name them. The logit is linear after pooling, so that nothing can
-interact beyond the reach of the convolutions and one pool: such bins are greyed out, not compared.
-Writes to bench/results/paper: tal_gata.json, .tsv and a figure for each method.
+consensus matrices (WGATAAG, CAGMTGK). |FIS| of both directions by distance, neighbouring bins
+compared by Mann-Whitney (signed FIS in the JSON, too: here it takes both signs); gradient, and
+DeepLIFT against ten shuffled references; all three outputs, as the published file does not name
+them. The logit is linear after pooling, so that nothing can interact beyond the reach of the
+convolutions and one pool: such bins are greyed out, not compared. Writes to bench/results/paper:
+tal_gata.json, .tsv and a figure for each method.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 
 import numpy as np
 import pandas as pd
-from common import DATA, Section
+from common import DATA, Section, rounded
 from matplotlib.figure import Figure
 
 import dfim_fast
@@ -83,7 +84,8 @@ def main() -> None:
         "what the model does with its motifs, by distance",
         largest_reachable_distance=int(reach),
         pairs=len(tables[0]) // 3,
-        tests=tests.round(6).to_dict("records"),
+        tests=[{**row, "p": rounded(row["p"]), "q": rounded(row["q"]), "auc": rounded(row["auc"])}
+               for row in tests.to_dict("records")],
     )
 
 
@@ -102,16 +104,18 @@ def compared(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     bins, tests = [], []
     for method, own in table.groupby("method", sort=False):
         for source, target, task, pairs in kinds(own):
-            found = dfim_fast.distance_bins(pairs.drop(columns="task"))
-            label = {"method": method, "source": source, "target": target, "output": task}
-            bins.append(found.bins.assign(**label))
-            order = found.bins["bin"].tolist()
-            near = found.tests[[
-                order.index(b) == order.index(a) + 1
-                for a, b in zip(found.tests["nearer"], found.tests["farther"], strict=True)
-            ]]  # fmt: skip
-            tests.append(near.assign(**label))
-    first = ["method", "source", "target", "output"]
+            for absolute in (True, False):
+                found = dfim_fast.distance_bins(pairs.drop(columns="task"), absolute=absolute)
+                label = {"method": method, "source": source, "target": target, "output": task,
+                         "score": "|FIS|" if absolute else "FIS"}  # fmt: skip
+                bins.append(found.bins.assign(**label))
+                order = found.bins["bin"].tolist()
+                near = found.tests[[
+                    order.index(b) == order.index(a) + 1
+                    for a, b in zip(found.tests["nearer"], found.tests["farther"], strict=True)
+                ]]  # fmt: skip
+                tests.append(near.assign(**label))
+    first = ["method", "source", "target", "output", "score"]
     both = [pd.concat(parts, ignore_index=True) for parts in (bins, tests)]
     return tuple(t[first + [c for c in t.columns if c not in first]] for t in both)  # type: ignore
 
@@ -122,7 +126,7 @@ def page(table: pd.DataFrame, method: str) -> Figure:
     figure = Figure(figsize=(5.2 * len(tasks), 9.2), layout="constrained")
     axes = figure.subplots(len(PAIRS), len(tasks)).ravel()
     for ax, (source, target, task, pairs) in zip(axes, kinds(table), strict=True):
-        found = dfim_fast.distance_bins(pairs.drop(columns="task"))
+        found = dfim_fast.distance_bins(pairs.drop(columns="task"), absolute=True)
         gone = [
             row.bin for row in found.bins.itertuples()
             if not pairs["reachable"][pairs["distance"].between(row.low, row.high - 1)].any()
@@ -131,11 +135,11 @@ def page(table: pd.DataFrame, method: str) -> Figure:
         plot_distance_bins(values, found.tests, unreachable=gone, label="", ax=ax)
         ax.set_title(f"{source} → {target}, {task}", fontsize=14, loc="left")
         if ax.get_subplotspec().is_first_col():
-            ax.set_ylabel(f"importance {target} loses (FIS)", fontsize=13)
+            ax.set_ylabel(f"change of {target}'s importance, |FIS|", fontsize=13)
         if not ax.get_subplotspec().is_last_row():
             ax.set_xlabel("")
     figure.suptitle(
-        f"Motifs need each other only when they are near ({method}; boxes: quartiles)",
+        f"Motifs act on each other only when they are near ({method}; boxes: quartiles)",
         fontsize=18, fontweight="bold", ha="left", x=0.01,
     )  # fmt: skip
     return figure

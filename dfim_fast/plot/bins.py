@@ -67,7 +67,7 @@ def plot_distance_bins(
     for x, name in enumerate(names):
         if name in unreachable:
             ax.axvspan(x - 0.5, x + 0.5, color=SHADE, linewidth=0, zorder=0)
-            ax.annotate("out of the\nmodel's reach", (x, 0.5), xycoords=("data", "axes fraction"),
+            ax.annotate("out of\nthe model's\nreach", (x, 0.5), xycoords=("data", "axes fraction"),
                         ha="center", va="center", fontsize=TICK_SIZE, color=GREY)  # fmt: skip
         elif len(values[name]):
             ax.boxplot(

@@ -21,7 +21,7 @@ def test_boxes_stand_for_reachable_bins():
     ]  # fmt: skip
     medians = [line.get_ydata()[0] for line in ax.lines if line.get_linewidth() == 2.2]
     assert medians == [4.0, 2.0]
-    assert "**" in texts(ax) and "out of the\nmodel's reach" in texts(ax)
+    assert "**" in texts(ax) and "out of\nthe model's\nreach" in texts(ax)
     with pytest.raises(InputError, match="found no score"):
         plot_distance_bins({"under 20": np.empty(0)})
 
