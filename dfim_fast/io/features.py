@@ -154,7 +154,7 @@ def place_features(
             parts.append(inside.assign(
                 sequence=i, start=inside["start"] - start, end=inside["end"] - start
             ))  # fmt: skip
-    placed = pd.concat(parts)
+    placed = pd.concat(parts).astype({"sequence": np.int64})
     lost = len(features) - placed.index.nunique()
     if placed.empty:
         raise InputError(

@@ -17,6 +17,27 @@ from dfim_fast.sequence.mutants import single_nucleotide
 from dfim_fast.sequence.one_hot import ALPHABET
 
 
+def control_table(
+    model: Model, X: Any, variants: pd.DataFrame, n: int, settings: dict[str, Any]
+) -> pd.DataFrame:
+    """The matched null of `variant_interactions`: the scores of n controls for each variant.
+
+    Parameters
+    ----------
+    model, X, variants, n
+        As in `matched_controls`.
+    settings : dict
+        All of `variant_interactions`, with ``flank`` and ``progress``.
+    """
+    settings = dict(settings)
+    flank, progress = settings.pop("flank"), settings.pop("progress")
+    shared = ("task", "backend", "memory_limit", "threads", "names")
+    controls = matched_controls(
+        model, X, variants, n, progress=progress, **{name: settings[name] for name in shared}
+    )
+    return VariantCall(model, X, controls, settings).table(flank, progress, "matched")
+
+
 def matched_controls(
     model: Model,
     X: Any,

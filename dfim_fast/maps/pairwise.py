@@ -10,6 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from dfim_fast.errors import InputError, SettingsError
+from dfim_fast.maps.double_mutants import compare
 from dfim_fast.maps.features import Features, by_row, check_features
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, make_request
@@ -62,7 +63,9 @@ def pairwise_ism(
     DataFrame
         The pairs, a row for each task, with ``source_effect``, ``target_effect`` and
         ``joint_effect`` (original minus mutant scores), ``pairwise_ism`` and ``lost``.
-        ``attrs["passes"]`` counts the forward passes.
+        ``attrs["passes"]`` counts the forward passes; where the pairs hold ``fis``,
+        ``attrs["agreement"]`` has its correlation with ``lost`` ("rank", "linear") and the share of
+        equal signs ("sign").
 
     Raises
     ------
@@ -114,6 +117,8 @@ def pairwise_ism(
         ignore_index=True,
     )
     found.attrs = {"passes": passes}
+    if "fis" in found.columns:
+        found.attrs["agreement"] = _agreement(found["fis"].to_numpy(), found["lost"].to_numpy())
     return found
 
 
@@ -161,6 +166,14 @@ def _of_sequence(
     np.add.at(total, place, scores)
     mean = total / np.bincount(place)[:, None]
     return (mean[0] - mean[keys]).reshape(len(own), 3, -1), len(mutants)
+
+
+def _agreement(fis: np.ndarray, lost: np.ndarray) -> dict[str, float]:
+    """How the fast score goes with the slow one."""
+    both = compare(fis, lost)
+    varied = len(fis) > 1 and np.ptp(fis) > 0 and np.ptp(lost) > 0
+    linear = float(np.corrcoef(fis, lost)[0, 1]) if varied else float("nan")
+    return {"rank": both.rank, "linear": linear, "sign": both.sign}
 
 
 def _all_pairs(features: Features, request: Request) -> pd.DataFrame:

@@ -197,7 +197,7 @@ class VariantCall:
             before.sum(-1) - after.sum(-1), effects, mutant.predictions,
         )  # fmt: skip
 
-    def table(self, flank: int | None, progress: bool) -> pd.DataFrame:
+    def table(self, flank: int | None, progress: bool, kind: str = "observed") -> pd.DataFrame:
         """A row per variant, allele, task and target, in the order of the variants."""
         if flank is not None:
             whole_number("flank", flank, 1)
@@ -211,7 +211,7 @@ class VariantCall:
         table["strongest"] = table.index.isin(own.idxmax())
         table = table[[name for name in COLUMNS if name in table.columns]]
         table.attrs["provenance"] = {
-            "kind": "observed", "quantity": "variant fis", "source_width": "variant",
+            "kind": kind, "quantity": "variant fis", "source_width": "variant",
             "target_width": 1, "mutant_rule": "alleles", "flank": flank,
             **made_with(self.request.model.hash, self.request.settings,
                         self.request.plan.n_references),

@@ -48,7 +48,8 @@ class Cells:
     originals : ndarray, (N, L), int8, or None
         Codes of the unchanged sequences, where known.
     stratum : list of (str, str), or None
-        Target and bin of distance of each row, for tables of pairs.
+        Target and bin of distance of each row, for tables of pairs; the distance alone for bases
+        around variants.
     """
 
     role: str
@@ -293,6 +294,8 @@ def distance_labels(distance: Any, edges: Sequence[float]) -> np.ndarray:
 def _strata(table: pd.DataFrame) -> list[tuple[str, str]] | None:
     if not {"target", "distance"} <= set(table.columns):
         return None
+    if "target_base" in table.columns:  # of variants, whose targets are the bases around them
+        return [("base", f"{distance} bp away") for distance in table["distance"]]
     bins = distance_labels(table["distance"].to_numpy(), EDGES)
     return list(zip(table["target"].astype(str), bins, strict=True))
 

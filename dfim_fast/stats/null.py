@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dfim_fast.errors import SettingsError
+from dfim_fast.maps.controls import control_table
 from dfim_fast.maps.features import check_features
 from dfim_fast.maps.interaction import interaction_map
 from dfim_fast.maps.motif import matched_pairs, motif_table
@@ -65,6 +66,7 @@ def null_map(
     random_state: int = 0,
     *,
     features: pd.DataFrame | None = None,
+    variants: pd.DataFrame | None = None,
     **settings: Any,
 ) -> NullMap | pd.DataFrame:
     """Interaction scores of changed input: what scores look like where nothing interacts.
@@ -72,7 +74,8 @@ def null_map(
     "dinucleotide", the paper's null (section 2.4): dinucleotide-shuffled sequences; of motif pairs,
     the same spans in them. It asks whether a sequence has strong features. "matched", for motif
     pairs: the same sequences and targets, with sources of the same width that hold no feature. It
-    asks whether this pair interacts; `significance` pools it by target, distance and task.
+    asks whether this pair interacts; `significance` pools it by target, distance and task. For
+    variants: other changes of the same sequence with the same effect, pooled by distance and task.
 
     Parameters
     ----------
@@ -87,6 +90,10 @@ def null_map(
         same shuffle.
     features : DataFrame, optional
         As in :func:`dfim_fast.motif_interactions`: the null is of its table then.
+    variants : DataFrame, optional
+        As in :func:`dfim_fast.variant_interactions` of sequences, one alternate allele in a row:
+        the null, of kind "matched", is of its table then. It holds, for each variant, the n
+        single-nucleotide changes of its sequence with the most similar effect.
     **settings
         Passed to :func:`dfim_fast.interaction_map`, or to ``motif_interactions``; give those the
         scores were made with. What belongs to each sequence (references (N, R, 4, L), names) is
@@ -94,7 +101,7 @@ def null_map(
 
     Returns
     -------
-    NullMap, or DataFrame with ``features``
+    NullMap, or DataFrame with ``features`` or ``variants``
 
     Raises
     ------
@@ -108,13 +115,17 @@ def null_map(
             f"null_map: kind={kind!r} is not known; use 'dinucleotide' or 'matched'"
         )
     if kind == "matched":
+        if variants is not None:
+            return control_table(model, X, variants, n, _variant_settings(random_state, settings))
         if features is None:
             raise SettingsError(
-                "null_map: kind='matched' is for tables of motif pairs, not for maps; "
-                "use kind='dinucleotide', or pass features="
+                "null_map: kind='matched' is for tables of motif pairs and variants, not for maps; "
+                "use kind='dinucleotide', or pass features= or variants="
             )
         progress = settings.pop("progress", True)
         return matched_pairs(model, X, features, n, random_state, progress, settings)
+    if variants is not None:
+        raise SettingsError("null_map: variants are judged by kind='matched', not by shuffles")
     originals = encode(X)
     shuffles = dinucleotide_shuffle(X, n=n, random_state=random_state, purpose="null")
     shuffled = shuffles.reshape(-1, *shuffles.shape[2:])
@@ -139,6 +150,21 @@ def null_map(
         n=n,
         random_state=random_state,
     )
+
+
+# Of `variant_interactions`, which stands further on; its test holds the two together.
+VARIANT_DEFAULTS = {
+    "flank": 15, "method": "deeplift", "references": "dinucleotide", "n_references": 20, "gc": 0.46,
+    "task": 0, "contribution": "projected", "maxpool": "shap", "epsilon": 1e-6, "backend": "auto",
+    "memory_limit": None, "threads": None, "names": None, "progress": True,
+}  # fmt: skip
+
+
+def _variant_settings(random_state: int, given: dict[str, Any]) -> dict[str, Any]:
+    unknown = [name for name in given if name not in VARIANT_DEFAULTS]
+    if unknown:
+        raise TypeError(f"variant_interactions has no argument {unknown[0]!r}")
+    return {**VARIANT_DEFAULTS, **given, "random_state": random_state}
 
 
 def _shuffled_pairs(

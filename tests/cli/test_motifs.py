@@ -1,7 +1,9 @@
 """`dfim-fast motifs`: what it writes, from what, and what it refuses."""
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import pysam
 import pytest
 
 import dfim_fast
@@ -97,3 +99,28 @@ def test_what_is_wrong_is_one_line(cli, model, fasta, features, tmp_path, argume
     (line,) = [x for x in ran.err.strip().splitlines() if "warning" not in x]
     assert re.search(text, line) and line.startswith("dfim-fast: error: ")
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+
+
+def test_regions_and_features_of_a_genome(cli, model, fasta, features, tmp_path):
+    """The same bases and features through a genome give the same scores."""
+    _, sequences = read_fasta(fasta)
+    genome = fasta.parent / "g.fa"
+    genome.write_text(
+        ">c1\n" + "ACGT" * 5 + sequences[0] + "TTTT" + sequences[1] + "ACGT" * 5 + "\n"
+    )
+    pysam.faidx(str(genome))
+    bed, own = fasta.parent / "r.bed", fasta.parent / "f.tsv"
+    bed.write_text("c1\t20\t64\nc1\t68\t112\n")
+    table = pd.read_csv(features, sep="\t", names=["chrom", "start", "end", "name", "x", "strand"])
+    shift = np.where(table["chrom"] == "s0", 20, 68)
+    table.assign(chrom="c1", start=table["start"] + shift, end=table["end"] + shift).to_csv(
+        own, sep="\t", index=False
+    )
+    whole = cli("motifs", model, own, "--bed", bed, "--genome", genome, "-o", "a", *FAST)
+    plain = cli("motifs", model, fasta, features, "-o", "b", *FAST)
+    assert whole.code == plain.code == 0, whole.err
+    a, b = (pd.read_parquet(tmp_path / out / "motif_pairs.parquet") for out in "ab")
+    assert a["fis"].tolist() == b["fis"].tolist() and set(a["sequence"]) == {
+        "c1:20-64",
+        "c1:68-112",
+    }

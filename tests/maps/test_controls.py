@@ -1,12 +1,15 @@
 """matched_controls: the nearest effects of the same sequence, away from the variants."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
 from graph.all_models import model as model_of
 
 import dfim_fast
-from dfim_fast.errors import InputError
+from dfim_fast.errors import InputError, SettingsError
+from dfim_fast.stats.null import VARIANT_DEFAULTS
 
 NAME = "basset_legacy.onnx"
 LENGTH = model_of(NAME).sequence_length
@@ -63,3 +66,33 @@ def test_what_is_wrong_is_said():
         dfim_fast.matched_controls(
             model_of(NAME), SEQUENCES, variants(), 3, apart=60, progress=False
         )
+
+
+def test_the_matched_null_of_variants_judges_them():
+    given = {"method": "gradient", "progress": False}
+    table = dfim_fast.variant_interactions(model_of(NAME), SEQUENCES, variants(), 8, **given)
+    null = dfim_fast.null_map(
+        model_of(NAME), SEQUENCES, "matched", 4, variants=variants(), flank=8, **given
+    )
+    controls = dfim_fast.matched_controls(model_of(NAME), SEQUENCES, variants(), 4, progress=False)
+    wanted = dfim_fast.variant_interactions(model_of(NAME), SEQUENCES, controls, 8, **given)
+    pd.testing.assert_frame_equal(null, wanted)
+    assert null.attrs["provenance"] == {**table.attrs["provenance"], "kind": "matched"}
+    found = dfim_fast.significance(table, null)
+    assert found.pool == "target" and found.pools == 8
+    i = 5
+    own = null["fis"][null["distance"] == table["distance"][i]]
+    beyond = (abs(own - own.median()) >= abs(table["fis"][i] - own.median())).sum()
+    assert found.p[i] == (1 + beyond) / (len(own) + 1)
+    with pytest.raises(SettingsError, match="variants are judged by kind='matched'"):
+        dfim_fast.null_map(model_of(NAME), SEQUENCES, variants=variants())
+
+
+def test_the_null_has_the_defaults_of_the_scores():
+    scores = inspect.signature(dfim_fast.variant_interactions).parameters
+    assert VARIANT_DEFAULTS == {
+        name: scores[name].default for name in VARIANT_DEFAULTS
+    }  # fmt: skip
+    assert set(scores) - set(VARIANT_DEFAULTS) == {
+        "model", "genome_or_sequences", "variants", "random_state"
+    }  # fmt: skip

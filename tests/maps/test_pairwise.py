@@ -68,6 +68,11 @@ def test_pairs_of_a_table_keep_their_rows():
     for source, target in both.index:
         assert both[source, target] == pytest.approx(both[target, source])
     assert np.abs(found["lost"]).max() > 1e-3
+    agreement = found.attrs["agreement"]
+    assert agreement["linear"] == pytest.approx(np.corrcoef(found["fis"], found["lost"])[0, 1])
+    assert agreement["rank"] == pytest.approx(found["fis"].corr(found["lost"], "spearman"))
+    signs = np.sign(found["fis"]) == np.sign(found["lost"])
+    assert agreement["sign"] == pytest.approx(signs[found["fis"] != 0].mean())
 
 
 def test_shuffles_average_over_versions():
