@@ -78,10 +78,7 @@ def map_sequences(
         raise SettingsError(
             "give either a FASTA file or --bed with --genome, to say which sequences to map"
         )
-    if (bed is None) != (genome is None):
-        raise SettingsError(
-            "--bed and --genome go together: regions, and the FASTA they are cut from"
-        )
+    o.check_regions(bed, genome)
     settings = {
         "method": method, "references": o.references(references), "n_references": n_references,
         "gc": gc, "random_state": random_state, "contribution": contribution, "maxpool": maxpool,
@@ -99,14 +96,7 @@ def map_sequences(
         models, sequence_length, target, strands, output_range, reverse_complement, constant
     )
     settings["task"] = o.task(task, network)
-    if bed is not None and genome is not None:
-        from dfim_fast.io.bed import read_regions
-
-        names, texts = read_regions(bed, genome, network.sequence_length)
-    else:
-        from dfim_fast.io.fasta import read_fasta
-
-        names, texts = read_fasta(files[-1])
+    names, texts = o.sequences(files[-1], bed, genome, network.sequence_length)
     finished = run_maps(
         network,
         names,

@@ -27,7 +27,8 @@ def motif_pairs(
     source: Annotated[str, typer.Option(
         help="What a source motif becomes: background, zeros, shuffle, nucleotide (every single "
         "change), replacement (the features' column), or a DNA string.")] = "background",
-    gc: o.GC = 0.46,
+    gc: Annotated[float, typer.Option(
+        "--gc", help="GC content of --source background, and of gc references.")] = 0.46,
     n_shuffles: Annotated[int, typer.Option(min=1, help="Of --source shuffle.")] = 10,
     sources: Annotated[list[str] | None, typer.Option(
         metavar="NAME", help="Motifs to change; repeat for several.  [default: all]")] = None,
@@ -79,10 +80,7 @@ def motif_pairs(
             "give MODEL, then a FASTA (or --bed with --genome), then a table of features (or "
             f"--motifs); found {' '.join(path.name for path in files)}"
         )
-    if (bed is None) != (genome is None):
-        raise SettingsError(
-            "--bed and --genome go together: regions, and the FASTA they are cut from"
-        )
+    o.check_regions(bed, genome)
     settings = {
         "source": source, "gc": gc, "n_shuffles": n_shuffles, "sources": sources or None,
         "targets": targets or None, "method": method, "references": o.references(references),
@@ -100,14 +98,7 @@ def motif_pairs(
     )
     settings["task"] = o.task(task, network)
     length = network.sequence_length
-    if bed is not None and genome is not None:
-        from dfim_fast.io.bed import read_regions
-
-        names, texts = read_regions(bed, genome, length)
-    else:
-        from dfim_fast.io.fasta import read_fasta
-
-        names, texts = read_fasta(rest[0])
+    names, texts = o.sequences(rest[0] if rest else files[0], bed, genome, length)
     if motifs is None:
         from dfim_fast.io.features import place_features, read_features
 

@@ -225,6 +225,32 @@ def load(
     )
 
 
+def check_regions(bed: Path | None, genome: Path | None) -> None:
+    """Refuse regions without a genome, or a genome without regions.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if (bed is None) != (genome is None):
+        raise SettingsError(
+            "--bed and --genome go together: regions, and the FASTA they are cut from"
+        )
+
+
+def sequences(
+    fasta: Path, bed: Path | None, genome: Path | None, length: int
+) -> tuple[list[str], list[str]]:
+    """Names and sequences, of regions of a genome where these are given, else of a FASTA."""
+    if bed is not None and genome is not None:
+        from dfim_fast.io.bed import read_regions
+
+        return read_regions(bed, genome, length)
+    from dfim_fast.io.fasta import read_fasta
+
+    return read_fasta(fasta)
+
+
 def size(text: str | None, option: str) -> int | None:
     """Bytes of a size such as ``2GB``.
 

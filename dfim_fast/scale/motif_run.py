@@ -21,7 +21,7 @@ from dfim_fast.scale.map_run import Finished
 from dfim_fast.sequence.one_hot import encode, from_codes
 from dfim_fast.stats.distance import distance_bins
 from dfim_fast.stats.null import null_map
-from dfim_fast.stats.significance import significance
+from dfim_fast.stats.significance import check_settings, significance
 
 MARKER = "motif_pairs.parquet"
 SHOWN = 12  # kinds of pairs in the summary and in the figure
@@ -93,6 +93,7 @@ def run_motifs(
     unknown = [kind for kind in judging.nulls if kind not in NULLS]
     if unknown:
         raise SettingsError(f"null={unknown[0]!r} is not known; choose from {', '.join(NULLS)}")
+    check_settings(judging.null_model, "task", "task", judging.correction, judging.alpha)
     x = from_codes(encode(list(sequences), model.sequence_length, names))
     given = {**settings, "names": list(names), "progress": progress}
     with new_folder(out, MARKER, overwrite) as folder:

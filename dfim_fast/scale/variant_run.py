@@ -20,7 +20,7 @@ from dfim_fast.maps.variant import COLUMNS, PARTS
 from dfim_fast.scale.describe import counted, heading, settings_used
 from dfim_fast.scale.map_run import Finished
 from dfim_fast.scale.pictures import file_name
-from dfim_fast.scale.variants import explain_variants, variant_interactions
+from dfim_fast.scale.variants import check_contigs, explain_variants, variant_interactions
 from dfim_fast.sequence.one_hot import encode
 
 MARKER = "variants.parquet"
@@ -86,6 +86,8 @@ def run_variants(
     if features is not None and not explain:
         raise SettingsError("features are for --explain; add it, or leave them out")
     variants = read_vcf(vcf)
+    if features is not None:
+        check_contigs(features, variants)
     with new_folder(out, MARKER, overwrite) as folder:
         table = variant_interactions(model, genome, variants, flank, progress=progress, **settings)
         about = {"model": {"name": model.name, "hash": model.hash},

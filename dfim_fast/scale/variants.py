@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from dfim_fast.errors import InputError
 from dfim_fast.io.vcf import cut_variants, read_vcf
 from dfim_fast.maps.features import REQUIRED
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.variant import VariantCall
 
+SHOWN = 3
 BLOCK = 1000  # variants whose sequences are held at a time
 
 
@@ -122,6 +124,9 @@ def explain_variants(
     ------
     InputError, SettingsError, BackendError
     """
+    if features is not None and isinstance(genome_or_sequences, str | os.PathLike):
+        variants = variants if isinstance(variants, pd.DataFrame) else read_vcf(variants)
+        check_contigs(features, variants)
     tables = []
     for call, starts in calls(model, genome_or_sequences, variants, names, settings):
         own = features if starts is None else features_around(features, starts, model)
@@ -154,6 +159,26 @@ def calls(
         starts = [(name.rsplit(":", 1)[0], int(name.rsplit(":", 1)[1].split("-")[0]))
                   for name in labels]  # fmt: skip
         yield VariantCall(model, sequences, own, {**settings, "names": labels}), starts
+
+
+def check_contigs(features: pd.DataFrame, variants: pd.DataFrame) -> None:
+    """Refuse features of a genome that share no contig with the variants.
+
+    Raises
+    ------
+    InputError
+    """
+    if "chrom" not in features.columns:
+        raise InputError(
+            f"features have no column 'chrom' (they have: {', '.join(map(str, features.columns))}); "
+            "with a genome wanted chrom, start, end, name"
+        )
+    if not features["chrom"].isin(set(variants["chrom"])).any():
+        raise InputError(
+            f"features lie on {', '.join(map(str, features['chrom'].unique()[:SHOWN]))}, variants "
+            f"on {', '.join(map(str, variants['chrom'].unique()[:SHOWN]))}: use the contig names "
+            "of the genome for both"
+        )
 
 
 def features_around(

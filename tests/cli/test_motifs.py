@@ -84,6 +84,7 @@ def test_nulls_and_sources_can_be_chosen(cli, model, fasta, features, tmp_path):
         (["FASTA", "FEATURES", "MODEL"], "give MODEL, then a FASTA"),
         (["MODEL", "FASTA", "absent.bed"], "absent.bed: no such feature file"),
         (["MODEL", "FASTA", "FEATURES", "--null", "other"], "null='other' is not known"),
+        (["MODEL", "FASTA", "FEATURES", "--alpha", "2"], "alpha=2.0: pass a number between"),
         (["MODEL", "FASTA", "FEATURES", "--source", "ACG"], "its replacement 3"),
         (["MODEL", "FASTA", "FEATURES", "--sources", "W"], "no feature is named 'W'"),
         (["MODEL", "FASTA", "FEATURES", "--bed", "x.bed"], "--bed and --genome go together"),

@@ -112,12 +112,14 @@ def test_motifs_are_scanned_around_the_variants(cli, model, genome, vcf, tmp_pat
         (["--vcf", "GENOME"], "cannot be read as VCF"),
         (["--genome", "VCF"], "no index"),
         (["--features", "x.bed"], "are for --explain"),
+        (["--explain", "--features", "BED"], "features lie on chr9, variants on c1"),
         (["--explain", "--method", "gradient"], "splits an effect exactly, not gradient"),
         (["--task", "nine"], "nine"),
     ],
 )
 def test_what_is_wrong_is_one_line(cli, model, genome, vcf, tmp_path, arguments, text):
-    paths = {"GENOME": genome, "VCF": vcf}
+    paths = {"GENOME": genome, "VCF": vcf, "BED": genome.parent / "other.bed"}
+    paths["BED"].write_text("chr9\t1\t9\tGATA\n")
     given = {"--genome": genome, "--vcf": vcf}
     rest = [paths.get(a, a) for a in arguments]
     for option, value in given.items():
