@@ -170,8 +170,8 @@ def check_contigs(features: pd.DataFrame, variants: pd.DataFrame) -> None:
     """
     if "chrom" not in features.columns:
         raise InputError(
-            f"features have no column 'chrom' (they have: {', '.join(map(str, features.columns))}); "
-            "with a genome wanted chrom, start, end, name"
+            "features have no column 'chrom' (they have: "
+            f"{', '.join(map(str, features.columns))}); wanted chrom, start, end, name"
         )
     if not features["chrom"].isin(set(variants["chrom"])).any():
         raise InputError(
