@@ -51,6 +51,9 @@ class SequenceMap:
     sign_agreement: np.ndarray | None = None
 
 
+Into = tuple[np.ndarray, np.ndarray | None]  # zeros for ``fis`` and ``standard_error``
+
+
 @dataclass
 class Effects:
     """What chosen mutants of one sequence change at chosen targets.
@@ -119,8 +122,14 @@ class Backend(ABC):
         return None
 
     @abstractmethod
-    def maps(self, x: np.ndarray, references: np.ndarray | None) -> Iterator[SequenceMap]:
-        """Interaction maps of x (N, 4, L), references (N, R, 4, L), in order."""
+    def maps(
+        self, x: np.ndarray, references: np.ndarray | None, into: Sequence[Into] | None = None
+    ) -> Iterator[SequenceMap]:
+        """Interaction maps of x (N, 4, L), references (N, R, 4, L), in order.
+
+        A backend may write ``fis`` and ``standard_error`` of sequence n into the zeros ``into[n]``
+        and return those arrays.
+        """
 
     @abstractmethod
     def effects(

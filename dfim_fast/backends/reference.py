@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dfim_fast.backends.base import Backend, Effects, SequenceMap
+from dfim_fast.backends.base import Backend, Effects, Into, SequenceMap
 from dfim_fast.backends.passes import Acts, Passes, contributions, hypothetical
 from dfim_fast.backends.rows import EffectsBuilder, MapBuilder, at_targets, delta_error
 from dfim_fast.plan.plan import Plan
@@ -62,7 +62,9 @@ class ReferenceBackend(Backend):
                 )[0]
         return total / np.bincount(np.arange(len(references)) % groups)[:, None, None]
 
-    def maps(self, x: np.ndarray, references: np.ndarray | None) -> Iterator[SequenceMap]:
+    def maps(
+        self, x: np.ndarray, references: np.ndarray | None, into: Sequence[Into] | None = None
+    ) -> Iterator[SequenceMap]:
         for one, own in zip(x, repeat(None) if references is None else references, strict=False):
             yield self._map(one, own)
 

@@ -268,9 +268,19 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
         }
         for first, last in request.chunks(request.backend.chunk):
             own = request.own_references(first, last)
-            for i, result in enumerate(request.backend.maps(request.x[first:last], own), first):
+            x, into = request.x[first:last], None
+            if room.group is None:
+                spreads = arrays.get("standard_error")
+                into = [
+                    tuple(a if a is None else a[:, i] if several else a[i][None]
+                          for a in (arrays["fis"], spreads))
+                    for i in range(first, last)
+                ]
+            for i, result in enumerate(request.backend.maps(x, own, into), first):
                 for name, array in arrays.items():
                     value = getattr(result, name)
+                    if into and np.may_share_memory(value, array):
+                        continue  # written where it belongs
                     if several:
                         array[:, i] = value
                     else:

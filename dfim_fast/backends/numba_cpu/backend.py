@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from queue import SimpleQueue
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from dfim_fast.backends.base import Backend, Effects, SequenceMap
+from dfim_fast.backends.base import Backend, Effects, Into, SequenceMap
 from dfim_fast.backends.numba_cpu.cones.engine import ConeEngine
 from dfim_fast.backends.numba_cpu.convolution import _convolve
 from dfim_fast.backends.numba_cpu.events.walk import walk
@@ -31,6 +32,7 @@ from dfim_fast.sequence.one_hot import encode
 # Mutants of a sequence up to which whole passes cost less than carrying a hidden head's basis down
 # the trunk; measured on the SPI1 and embedded-motif models.
 FEW = 16
+SIDE_BY_SIDE = 2  # sequences handed over for each lane: so that lanes seldom wait for each other
 
 
 @cache
@@ -57,6 +59,8 @@ class NumbaBackend(Backend):
         )
         self.whole = WholeEngine(plan, self.passes, self.in_threads)
         self.cones = ConeEngine(plan, self.passes, plan.cones) if plan.cones else None
+        if self.events is not None and self.lanes > 1:
+            self.chunk = SIDE_BY_SIDE * self.lanes
 
     def preparation(self) -> str | None:
         main = walk if self.events else _convolve
@@ -85,11 +89,18 @@ class NumbaBackend(Backend):
             parts = self.in_threads(list(range(0, len(x), tile)), score)
         return np.concatenate(parts) if parts else np.empty((0, len(self.passes.tasks)), np.float32)
 
-    def maps(self, x: np.ndarray, references: np.ndarray | None) -> Iterator[SequenceMap]:
-        for n, one in enumerate(x):
-            with blas().limit(limits=1):
-                found = self._map(one, None if references is None else references[n])
-            yield found
+    def maps(
+        self, x: np.ndarray, references: np.ndarray | None, into: Sequence[Into] | None = None
+    ) -> Iterator[SequenceMap]:
+        lanes = 1 if self.events is None else max(1, min(self.lanes, len(x)))
+
+        def one(n: int) -> SequenceMap:
+            own = None if references is None else references[n]
+            return self._map(x[n], own, None if into is None else into[n], lanes)
+
+        with blas().limit(limits=1):
+            found = self.in_threads(list(range(len(x))), one, lanes)
+        yield from found
 
     def effects(
         self,
@@ -110,9 +121,11 @@ class NumbaBackend(Backend):
 
     @cached_property
     def lanes(self) -> int:
-        """Sequences of few mutants that are walked side by side; memory bounds their number."""
-        room = self.plan.memory_limit // 2
-        return max(1, min(self.plan.threads, room // max(held_bytes(self.plan), 1)))
+        """Sequences that are walked side by side; memory bounds their number."""
+        each = held_bytes(self.plan)
+        if self.events is not None:
+            each += self.events.program.basis_bytes(self.plan.n_references)
+        return max(1, min(self.plan.threads, self.plan.memory_limit // max(each, 1)))
 
     @cached_property
     def walkers(self) -> SimpleQueue[EventEngine]:
@@ -122,6 +135,15 @@ class NumbaBackend(Backend):
             first = self.events if lane == 0 else None
             engines.put(first or EventEngine(self.plan, self.passes.graph))
         return engines
+
+    @contextmanager
+    def _walker(self) -> Iterator[EventEngine]:
+        """An engine that is free."""
+        engine = self.walkers.get()
+        try:
+            yield engine
+        finally:
+            self.walkers.put(engine)
 
     def _effects(
         self,
@@ -135,13 +157,9 @@ class NumbaBackend(Backend):
         rows = np.ascontiguousarray(one.T, np.float32)
         mutants = mutants.as_sources()
         threads = max(1, self.plan.threads // lanes)
-        walked = self.events is not None and (len(mutants) > FEW or self.events.far_is_shared)
-        if walked:
-            engine = self.walkers.get()
-            try:
+        if self.events is not None and (len(mutants) > FEW or self.events.far_is_shared):
+            with self._walker() as engine:
                 return engine.effects(rows, own, mutants, targets, threads)
-            finally:
-                self.walkers.put(engine)
         plan = plan_spans(self.plan, mutants.start, mutants.width, targets)
         if self.events is not None:
             plan = replace(plan, cones=None)
@@ -159,10 +177,16 @@ class NumbaBackend(Backend):
             References(self.passes, own, (self.plan.memory_limit - self.plan.workspace) // lanes),
         )
 
-    def _map(self, one: np.ndarray, own: np.ndarray | None) -> SequenceMap:
+    def _map(
+        self, one: np.ndarray, own: np.ndarray | None, into: Into | None, lanes: int
+    ) -> SequenceMap:
+        """One sequence, while ``lanes`` of them are at work."""
         mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
         if self.events is not None:
-            return self.events.map(np.ascontiguousarray(one.T, np.float32), own, mutants)
+            rows = np.ascontiguousarray(one.T, np.float32)
+            with self._walker() as engine:
+                threads = max(1, self.plan.threads // lanes)
+                return engine.map(rows, own, mutants, into, threads)
         return self._fill(MapBuilder, self.plan, self._work(one, own, mutants)).map
 
     def _fill(self, kind: Any, plan: Plan, work: Work) -> Any:

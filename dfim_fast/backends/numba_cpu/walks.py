@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfim_fast.backends.base import Effects, SequenceMap
+from dfim_fast.backends.base import Effects, Into, SequenceMap
 from dfim_fast.backends.numba_cpu.events.layout import unsupported
 from dfim_fast.backends.numba_cpu.events.program import compile_events
 from dfim_fast.backends.rows import covers_all, group_weights
@@ -44,7 +44,10 @@ class EventEngine:
             return f"its references would take {needed / 1e6:.0f} MB"
         return unsupported(plan.graph, list(plan.tasks))
 
-    def map(self, rows: np.ndarray, own: np.ndarray | None, mutants: Mutants) -> SequenceMap:
+    def map(
+        self, rows: np.ndarray, own: np.ndarray | None, mutants: Mutants, into: Into | None,
+        threads: int,
+    ) -> SequenceMap:  # fmt: skip
         """The map of one sequence (L, 4) with its references (R, 4, L)."""
         plan = self.plan
         source, base = mutants.slot.T
@@ -56,9 +59,10 @@ class EventEngine:
             mutants.width,
             mutants.columns,
             None if self.complete else plan.targets[source],
-            plan.threads,
+            threads,
             place=4 * source + base,
             places=4 * len(plan.sources),
+            into=None if into is None else flat(into),
         )
         spread = found.standard_error
         return SequenceMap(
@@ -104,6 +108,15 @@ class EventEngine:
             weights=group_weights(plan),
             delta_error=max(errors, default=None),
         )
+
+
+def flat(into: Into) -> Into:
+    """Arrays (K, S, 4, W) as rows (K, S * 4, W), without a copy."""
+    fis, spread = (None if a is None else a.view() for a in into)
+    for array in (fis, spread):
+        if array is not None:
+            array.shape = (len(array), -1, array.shape[3])  # fails where a copy would be needed
+    return fis, spread  # type: ignore[return-value]
 
 
 def held_bytes(plan: Plan) -> int:

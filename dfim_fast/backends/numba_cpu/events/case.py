@@ -98,10 +98,18 @@ class Part(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Results, see ``program.Rows``; and the changes of sum C and sum |C|, (K, M) float64."""
+    """Results, see ``program.Rows``; and the changes of sum C and sum |C|, (K, M) float64.
+
+    Attributes
+    ----------
+    fis, spread : ndarray (K,) int64
+        Addresses of each task's rows, ``targets`` floats long.
+    targets : int
+    """
 
     fis: np.ndarray
     spread: np.ndarray
+    targets: int
     self_effect: np.ndarray
     score: np.ndarray
     balance: np.ndarray

@@ -18,7 +18,7 @@ KERNEL = 9
 STRIDE = 10
 DILATION = 11
 PAD = 12
-PHASES = 13  # index blob: (taps, last tap, weights) for each remainder of a row by the stride
+FORWARD = 13  # index blob: number of blocks, then for each first vector, vectors, weights
 FORWARD_STEP = 14  # rows between the outputs that one input row reaches
 WINNER = 15  # MAX_POOL: first value in a blob of winners (input rows, as floats)
 BACKWARD = 16  # weights (channels out, kernel, pitch in)
@@ -38,9 +38,14 @@ HEADS = 29  # index blob: number of head layers that read this node, then for ea
 # kind (MATRIX or SUM), first value among the head's inputs, weight blob offset, pitch
 FUSED = 30  # convolution whose only reader is an activation: that node, else -1
 TAPS = 31  # AFRESH: weights (kernel, channels in, pitch)
-FORWARD_STRETCH = 32  # floats of a block that all rows take their turn on, see scatter.py
-BACKWARD_STRETCH = 33
-WIDTH = 34  # number of columns
+BACK = 32  # index blob: number of blocks, then for each remainder of a row by the stride: taps,
+# the last of them, and the blocks as in FORWARD, taps in descending order
+BASES = 33  # weights down to the sequence (channels out, BASES_BLOCK), see backward.py
+BASES_BLOCK = 34
+CHAIN = 35  # the bits below, see ``layout.Builder.chains``
+WIDTH = 36  # number of columns
+
+UP, FROM_BELOW, DOWN, FROM_ABOVE, GATE = 1, 2, 4, 8, 16
 
 MATRIX, SUM = 0, 1  # weights (rows * channels, pitch); or one factor per row, channel by channel
 

@@ -1,4 +1,12 @@
-"""Convolutions forward: of the bases themselves, of what changed below, and of everything."""
+"""Convolutions forward: of the bases themselves, of what changed below, and of everything.
+
+An output row is summed from the entries in its window, in ascending order of input row and
+channel, whatever else is computed: equal windows get bit-equal sums.
+
+Where a convolution has one activation and that one convolution above it (a *chain*), the rows of
+all three are made together: what the activation changes goes straight into the upper convolution's
+list of entries.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +16,42 @@ from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.changed import row_of
-from dfim_fast.backends.numba_cpu.events.scatter import (
-    RECORD,
-    changes,
-    entries,
-    gather,
-    note_row,
-    open_rows,
-    scatter,
+from dfim_fast.backends.numba_cpu.events.lists import (
+    CODES,
+    COUNT,
+    append,
+    begin,
+    close_list,
+    list_all,
+    list_changes,
+    open_list,
+    open_row,
+    swap,
 )
+from dfim_fast.backends.numba_cpu.events.pull import (
+    ABOVE,
+    ACTS,
+    CODE,
+    DELTAS,
+    GROUP,
+    NEW,
+    PLACE,
+    SLOPE,
+    SUMS,
+    TARGETS,
+    pull,
+    pull_more,
+    pull_values,
+)
+from dfim_fast.backends.numba_cpu.events.scatter import RECORD, entries, gather
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
-    flag,
+    differ,
     get,
     load,
     put,
     set_flag,
+    splat,
     store,
 )
 from dfim_fast.backends.numba_cpu.events.spans import rows_read
@@ -31,84 +59,171 @@ from dfim_fast.jit import kernel
 
 
 @kernel
-def note_input(net: int, work: int, t: int, rows: int, start: int, i: int) -> None:
-    """Record where the entries of input row i land, t being the convolution's row of the table."""
-    stride, i = get(t, col.STRIDE), i + get(t, col.PAD)
-    phase = get(t, col.PHASES)
-    if stride > 1:
-        phase += 3 * (i % stride)
-    first = i - index(net, phase + 1) * get(t, col.DILATION)
-    if stride > 1:
-        first //= stride
-    note_row(
-        work, rows, start, first, index(net, phase), get(net, f.WEIGHT) + index(net, phase + 2) * 4
-    )
+def open_frame(works: int, group: int, deltas: int, offset: int) -> int:
+    """What all rows of a convolution share: entries, and deltas ``offset`` floats behind a field.
+
+    A group of two takes its first mutant twice.
+    """
+    lead = get(works, 0)
+    frame = get(lead, f.FRAME)
+    put(frame, CODE, get(get(lead, f.LIST), CODES))
+    put(frame, PLACE, get(lead, f.PLACES))
+    put(frame, SUMS, get(lead, f.SUMS))
+    for g in range(GROUP):
+        put(frame, DELTAS + g, get(member(works, group, g), deltas) + offset * 4)
+    return frame
 
 
 @kernel
-def convolution_entries(net: int, work: int, n: int) -> None:
-    """Record what changed below, and make room for what it changes."""
-    acts, new, changed = get(work, f.ACTS), get(work, f.NEW), get(work, f.CHANGED)
-    t = node(net, n)
-    s = get(t, col.SOURCE)
-    below = node(net, s)
-    spans = get(work, f.SPANS)
-    rows = count = np.int64(0)
-    for q in range(get(get(work, f.COUNTS), s)):
-        for i in range(span(spans, s, 2 * q), span(spans, s, 2 * q + 1) + 1):
-            if flag(changed, get(below, col.FLAGS) + i):
-                o = (get(below, col.BASE) + i * get(below, col.PITCH)) * 4
-                start = count
-                count = changes(
-                    new + o,
-                    acts + o,
-                    get(below, col.CHANNELS),
-                    get(work, f.CHANNEL),
-                    get(work, f.VALUE),
-                    start,
-                )
-                if count > start:
-                    note_input(net, work, t, rows, start, i)
-                    rows += 1
-    open_rows(
-        work,
-        rows,
-        count,
-        new + get(t, col.BASE) * 4,
-        get(t, col.PITCH),
-        changed,
-        get(t, col.FLAGS),
-        np.int64(0),
-        get(t, col.ROWS) - 1,
-        get(t, col.FORWARD_STEP),
-    )
+def member(works: int, group: int, g: int) -> int:
+    """The g-th mutant of a group, the first one where there are fewer."""
+    return get(works, g if g < group else 0)
+
+
+@kernel
+def pull_window(
+    works: int, group: int, frame: int, weight: int, vectors: int, pitch: int, row: int, taps: int,
+    step: int,
+) -> int:  # fmt: skip
+    """Sum the listed entries of a window into ``SUMS``; returns whether there are any.
+
+    Tap j reads row ``row + j * step``; ``weight`` holds (taps, pitch) entries of ``vectors``.
+    """
+    listed, none = get(get(works, 0), f.LIST), np.int64(0)
+    mutants, each = 1 if group == 1 else GROUP, pitch * vectors * 64
+    if step == 1:
+        start, stop = begin(listed, row), begin(listed, row + taps)
+        if start < stop:
+            pull(mutants, vectors, frame, start, stop, weight - row * each, none, none)
+        return start < stop
+    found = False
+    for j in range(taps):
+        r = row + j * step
+        start, stop, at = begin(listed, r), begin(listed, r + 1), weight + (j - r) * each
+        if start < stop and found:
+            pull_more(mutants, vectors, frame, start, stop, at, none, none)
+        elif start < stop:
+            pull(mutants, vectors, frame, start, stop, at, none, none)
+            found = True
+    return found
+
+
+@kernel
+def add_row(work: int, t: int, i: int, v: int, vectors: int, sums: int) -> None:
+    """z' = z + what changed, for some vectors of row i of the convolution at t."""
+    at = (get(t, col.BASE) + i * get(t, col.PITCH) + v * 16) * 4
+    old, new = get(work, f.ACTS) + at, get(work, f.NEW) + at
+    any_set, zero = np.int64(0), splat(np.float32(0))
+    for k in range(0, vectors * 64, 64):
+        change = load(sums + k)
+        any_set |= differ(change, zero)
+        store(new + k, add(load(old + k), change))
+    if any_set:
+        set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
 
 
 @kernel
 def convolution(net: int, works: int, group: int, n: int) -> None:
     """z' = z + sum over changed entries of their difference times their weights."""
-    t = node(net, n)
-    pitch = get(t, col.PITCH)
-    for g in range(group):
-        convolution_entries(net, get(works, g), n)
-    scatter(
-        works,
-        group,
-        pitch,
-        np.int64(0),
-        get(t, col.ROWS) - 1,
-        get(t, col.FORWARD_STEP),
-        get(t, col.FORWARD_STRETCH),
-    )
-    for g in range(group):
-        work = get(works, g)
-        acts, new, spans = get(work, f.ACTS), get(work, f.NEW), get(work, f.SPANS)
-        for q in range(get(get(work, f.COUNTS), n)):
+    t, lead = node(net, n), get(works, 0)
+    s = get(t, col.SOURCE)
+    if get(t, col.CHAIN) & col.FROM_BELOW:
+        frame = open_frame(works, group, f.NEW, get(node(net, s), col.BASE))
+    else:
+        list_changes(net, works, group, s)
+        frame = open_frame(works, group, f.DELTA, np.int64(0))
+    if get(t, col.CHAIN) & col.UP:
+        chained_rows(net, works, group, n, frame)
+        return
+    if get(get(lead, f.LIST), COUNT) == 0:
+        return
+    spans, counts, sums = get(lead, f.SPANS), get(lead, f.COUNTS), get(lead, f.SUMS)
+    pitch, stride, pad = get(node(net, s), col.PITCH), get(t, col.STRIDE), get(t, col.PAD)
+    for b in range(index(net, get(t, col.FORWARD))):
+        entry = get(t, col.FORWARD) + 1 + 3 * b
+        v, vectors = index(net, entry), index(net, entry + 1)
+        weight = get(net, f.WEIGHT) + index(net, entry + 2) * 4
+        for q in range(get(counts, n)):
             for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
-                if flag(get(work, f.CHANGED), get(t, col.FLAGS) + i):
-                    o = (get(t, col.BASE) + i * pitch) * 4
-                    for a in range(o, o + pitch * 4, 64):
-                        store(new + a, add(load(acts + a), load(new + a)))
+                if pull_window(
+                    works, group, frame, weight, vectors, pitch, i * stride - pad,
+                    get(t, col.KERNEL), get(t, col.DILATION),
+                ):  # fmt: skip
+                    for g in range(group):
+                        add_row(get(works, g), t, i, v, vectors, sums + g * vectors * 64)
+
+
+@kernel
+def chained_rows(net: int, works: int, group: int, n: int, frame: int) -> None:
+    """Rows of convolution n, what its activation changes, and the entries of that.
+
+    The activation's rows hold changes, not values: only the next convolution reads them.
+    """
+    t, lead = node(net, n), get(works, 0)
+    above = node(net, get(t, col.FUSED))
+    z, y = get(t, col.BASE) * 4, get(above, col.BASE) * 4
+    put(frame, SLOPE, get(net, f.WEIGHT) + get(above, col.SCALE) * 4)
+    put(frame, ACTS, get(lead, f.ACTS) + z)
+    put(frame, ABOVE, get(lead, f.ACTS) + y)
+    for g in range(GROUP):
+        blob = get(member(works, group, g), f.NEW)
+        put(frame, NEW + g, blob + z)
+        put(frame, TARGETS + g, blob + y)
+    entry = get(t, col.FORWARD) + 1
+    vectors, weight = index(net, entry + 1), get(net, f.WEIGHT) + index(net, entry + 2) * 4
+    below, pitch = get(node(net, get(t, col.SOURCE)), col.PITCH), get(t, col.PITCH)
+    each, mutants = below * vectors * 64, 1 if group == 1 else GROUP
+    stride, pad, taps = get(t, col.STRIDE), get(t, col.PAD), get(t, col.KERNEL)
+    listed, spans, counts = get(lead, f.NEXT_LIST), get(lead, f.SPANS), get(lead, f.COUNTS)
+    open_list(listed, spans, counts, n)
+    for q in range(get(counts, n)):
+        for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
+            open_row(listed, i)
+            row = i * stride - pad
+            start, stop = begin(get(lead, f.LIST), row), begin(get(lead, f.LIST), row + taps)
+            if start >= stop:
+                continue
+            pull_values(
+                mutants, vectors, frame, start, stop, weight - row * each, i * pitch * 4,
+                np.int64(0),
+            )  # fmt: skip
+            for g in range(group):
+                if get(get(frame, SUMS), g):
+                    set_flag(get(get(works, g), f.CHANGED), get(t, col.FLAGS) + i, 1)
+            append_found(listed, get(frame, SUMS), vectors, i * pitch, get(t, col.CHANNELS))
+    close_list(listed)
+    swap(lead)
+
+
+@kernel
+def append_found(listed: int, results: int, vectors: int, first: int, channels: int) -> None:
+    """List the entries that the loop found in a row, which begins at entry ``first``."""
+    for v in range(vectors):
+        append(listed, get(results, GROUP + v), first + v * 16, channels - v * 16)
+
+
+@kernel
+def convolution_whole(net: int, work: int, n: int) -> None:
+    """z = bias + every non-zero entry times its weights."""
+    t = node(net, n)
+    below = node(net, get(t, col.SOURCE))
+    list_all(net, work, get(t, col.SOURCE))
+    alone = work + f.SELF * 8
+    frame = open_frame(alone, np.int64(1), f.NEW, get(below, col.BASE))
+    sums, zero = get(work, f.SUMS), splat(np.float32(0))
+    for b in range(index(net, get(t, col.FORWARD))):
+        entry = get(t, col.FORWARD) + 1 + 3 * b
+        v, vectors = index(net, entry), index(net, entry + 1)
+        weight = get(net, f.WEIGHT) + index(net, entry + 2) * 4
+        bias = get(net, f.WEIGHT) + (get(t, col.BIAS) + v * 16) * 4
+        for i in range(get(t, col.ROWS)):
+            found = pull_window(
+                alone, np.int64(1), frame, weight, vectors, get(below, col.PITCH),
+                i * get(t, col.STRIDE) - get(t, col.PAD), get(t, col.KERNEL), get(t, col.DILATION),
+            )  # fmt: skip
+            z = get(work, f.NEW) + (get(t, col.BASE) + i * get(t, col.PITCH) + v * 16) * 4
+            for k in range(0, vectors * 64, 64):
+                store(z + k, add(load(bias + k), load(sums + k) if found else zero))
 
 
 @kernel
@@ -159,53 +274,3 @@ def convolution_afresh(net: int, work: int, n: int) -> None:
                 value,
             )
             set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
-
-
-@kernel
-def convolution_whole(net: int, work: int, n: int) -> None:
-    """z = bias + every non-zero entry times its weights."""
-    t = node(net, n)
-    s = get(t, col.SOURCE)
-    below = node(net, s)
-    pitch = get(t, col.PITCH)
-    target, bias = (
-        get(work, f.NEW) + get(t, col.BASE) * 4,
-        get(net, f.WEIGHT) + get(t, col.BIAS) * 4,
-    )
-    for i in range(get(t, col.ROWS)):
-        for v in range(pitch >> 4):
-            store(target + i * pitch * 4 + v * 64, load(bias + v * 64))
-    rows = count = np.int64(0)
-    for i in range(get(below, col.ROWS)):
-        before = count
-        count = entries(
-            row_of(net, work, s, i),
-            get(below, col.CHANNELS),
-            get(work, f.CHANNEL),
-            get(work, f.VALUE),
-            before,
-        )
-        if count > before:
-            note_input(net, work, t, rows, before, i)
-            rows += 1
-    open_rows(
-        work,
-        rows,
-        count,
-        target,
-        pitch,
-        get(work, f.CHANGED),
-        get(t, col.FLAGS),
-        np.int64(0),
-        get(t, col.ROWS) - 1,
-        get(t, col.FORWARD_STEP),
-    )
-    scatter(
-        work + f.SELF * 8,
-        np.int64(1),
-        pitch,
-        np.int64(0),
-        get(t, col.ROWS) - 1,
-        get(t, col.FORWARD_STEP),
-        get(t, col.FORWARD_STRETCH),
-    )

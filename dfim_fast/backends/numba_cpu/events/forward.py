@@ -258,7 +258,8 @@ def forward(net: int, works: int, group: int) -> None:
                 pick_rows(net, work, n)
             else:
                 same_spans(net, work, n)
-                row_by_row(net, work, n)
+                if get(node(net, n), col.CHAIN) & col.FROM_BELOW == 0:
+                    row_by_row(net, work, n)
         if op == col.CONV and afresh == 0:
             convolution(net, works, group, n)
 

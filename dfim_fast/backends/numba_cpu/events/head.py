@@ -62,7 +62,9 @@ class Head:
         self.graph, self.nodes = builder.graph, builder.head
         self.tasks = [builder.graph.tasks[t] for t in builder.tasks]
         self.cut = builder.cut
-        self.linear = all(self.op(n).linear for n in self.nodes)
+        hidden = [n for n in self.nodes if not self.op(n).linear]
+        self.linear = not hidden
+        self.units = sum(self.graph.nodes[n].shape[1] for n in hidden)
         self.entries: list[Entry] = []
         self.width = 0
         if not self.linear:

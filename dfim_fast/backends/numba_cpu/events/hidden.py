@@ -19,6 +19,7 @@ from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_impor
 from dfim_fast.backends.numba_cpu.events.case import Part, Upstream
 from dfim_fast.backends.numba_cpu.events.head import Acts
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, aligned
+from dfim_fast.backends.numba_cpu.events.memory import piece_of
 from dfim_fast.backends.numba_cpu.events.walk import walk, walk_forward
 from dfim_fast.ops.base import Array
 
@@ -98,7 +99,7 @@ def hidden_rows(run: Run) -> None:
     head, many = run.head, len(run.mutated.start)
     inputs = aligned(many * head.width).reshape(many, head.width)
     inputs[:] = head.inputs(run.acts)[0]
-    piece = max(1, min(64, -(-many // (4 * run.threads))))
+    piece = piece_of(many, run.threads)
 
     def go(first: int, t: int) -> None:
         walk_forward(
@@ -213,7 +214,7 @@ def finish(
     tasks: tuple[int, int] | None = None,
 ) -> None:
     """The near part of mutants start..stop, for references first..last."""
-    piece = max(1, min(64, -(-(stop - start) // (4 * run.threads))))
+    piece = piece_of(stop - start, run.threads)
     low, high = (0, run.tasks) if tasks is None else tasks
     tops = np.zeros(0, np.int64)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
+from dfim_fast.backends.numba_cpu.events.pull import WIDE
 from dfim_fast.graph.graph import Graph, GraphNode
 from dfim_fast.ops.add import Add
 from dfim_fast.ops.affine import Affine
@@ -23,8 +24,7 @@ from dfim_fast.ops.relu import Relu
 from dfim_fast.ops.source import Input
 from dfim_fast.ops.take import Take
 
-STRETCH = 128  # floats: eight vectors, which are held in registers
-FIRST_LEVEL = 36 << 10  # bytes of weights that stay in the first-level cache
+MARGIN = 8  # taps of zeros around weights that eight positions read at once
 SLACK = 64  # floats behind every blob that whole vectors may touch
 
 
@@ -47,9 +47,11 @@ def aligned(count: int) -> np.ndarray:
     return raw[start : start + count * 4].view(np.float32)
 
 
-def stretch(blocks: int, length: int) -> int:
-    """Floats of each of some blocks of weights to take at a time: all if all blocks are small."""
-    return length if blocks * length * 4 <= FIRST_LEVEL else STRETCH
+def padded(weight: np.ndarray, inputs: int, outputs: int) -> np.ndarray:
+    """Weights (taps, in, out) with zeros for the channels that only padding has."""
+    whole = np.zeros((len(weight), inputs, outputs), np.float32)
+    whole[:, : weight.shape[1], : weight.shape[2]] = weight
+    return whole
 
 
 def split(graph: Graph, tasks: list[int]) -> tuple[list[int], list[int], list[int]]:
@@ -157,11 +159,50 @@ class Builder:
         self.floats, self.rows = base, flags
         for i, n in enumerate(self.trunk):
             self.fill(i, graph.nodes[n])
+        self.chains()
         # what arrives at a convolution under an activation is never stored (see basis.py)
         stored = np.where(self.table[:, col.FUSED] < 0, 1, 0)
         sizes = self.table[:, col.ROWS] * self.table[:, col.CHANNELS] * stored
         self.table[:, col.ENTRY] = np.cumsum(sizes) - sizes
         self.entries = int(sizes.sum())
+
+    def chains(self) -> None:
+        """Mark convolutions whose only reader is an activation, and what hangs together with that.
+
+        GATE: the activation; on the way down it makes the entries that the convolution reads, so
+        that this one is marked FROM_ABOVE. Where the activation in turn is read by one other
+        convolution only:
+
+
+        UP: forward, the activation's rows, and the entries that the upper convolution reads, are
+        made with those of the lower one; so both of them are marked FROM_BELOW. DOWN: backward,
+        what the upper one sends goes through the activation at once; that is marked FROM_ABOVE.
+        Each row is made in one piece, as wide as registers allow, from one run of entries: no
+        stride on the way down, no dilation.
+        """
+        ops = [self.graph.nodes[n].op for n in self.trunk]
+        for i in range(len(ops) - 1):
+            low, gate = self.table[i : i + 2]
+            if low[col.FUSED] == i + 1 and gate[col.SCALE_PITCH] == 0:
+                low[col.CHAIN] |= col.FROM_ABOVE
+                gate[col.CHAIN] |= col.GATE
+        for i in range(len(ops) - 2):
+            low, gate, high = self.table[i : i + 3]
+            if (
+                gate[col.CHAIN] & col.GATE
+                and isinstance(ops[i + 2], Conv)
+                and high[col.SOURCE] == i + 1
+                and self.readers[self.trunk[i + 1]] == [self.trunk[i + 2]]
+                and self.trunk[i + 1] not in self.cut
+                and low[col.PITCH] <= 16 * WIDE
+            ):
+                if high[col.STRIDE] == high[col.DILATION] == 1:
+                    high[col.CHAIN] |= col.DOWN
+                    gate[col.CHAIN] |= col.FROM_ABOVE
+                if not low[col.AFRESH] and low[col.DILATION] == 1:
+                    low[col.CHAIN] |= col.UP
+                    gate[col.CHAIN] |= col.FROM_BELOW
+                    high[col.CHAIN] |= col.FROM_BELOW
 
     def put(self, array: np.ndarray) -> int:
         """Append floats to the weight blob at a cache line; returns their offset."""
@@ -264,25 +305,42 @@ class Builder:
             own = np.zeros((taps, inputs, pitch), np.float32)
             own[:, :, :outs] = dense
             row[col.TAPS] = self.put(own)
-        row[col.FORWARD_STRETCH] = stretch(inputs, taps * pitch)
-        common = gcd(w.stride, w.dilation)
-        row[col.FORWARD_STEP] = w.dilation // common
-        phases = []
-        for phase in range(w.stride):
-            picked = [j for j in range(taps) if (j * w.dilation - phase) % w.stride == 0][::-1]
-            block = np.zeros((inputs, len(picked), pitch), np.float32)
-            block[:, :, :outs] = dense[picked].transpose(1, 0, 2)
-            phases += [len(picked), picked[0] if picked else 0, self.put(block)]
-        row[col.PHASES] = self.put_index(phases)
         below = int(self.table[source, col.PITCH])
+        row[col.FORWARD_STEP] = w.dilation // gcd(w.stride, w.dilation)
+        if not row[col.AFRESH]:
+            found = self.blocks(padded(dense, below, pitch))
+            row[col.FORWARD] = self.put_index([len(found) // 3, *found])
+        if below >= 16:
+            transposed = padded(dense.transpose(0, 2, 1), pitch, below)
+            table: list[int] = []
+            for phase in range(w.stride):
+                picked = [j for j in range(taps) if (j * w.dilation - phase) % w.stride == 0][::-1]
+                found = self.blocks(transposed[picked])
+                table += [len(picked), picked[0] if picked else 0, *found]
+            row[col.BACK] = self.put_index([len(found) // 3, *table])
+        else:
+            around = np.zeros((outs, taps + 2 * MARGIN, 4), np.float32)
+            around[:, MARGIN : MARGIN + taps] = dense.transpose(2, 0, 1)
+            row[col.BASES_BLOCK] = around.shape[1] * 4
+            row[col.BASES] = self.put(around) + MARGIN * 4
         # where rows of the bases are shorter than a vector, zeros follow the last tap
         length = taps * below if below >= 16 else -(-(taps * below + 12) // 16) * 16
         back = np.zeros((outs, length), np.float32)
         taken = back[:, : taps * below].reshape(outs, taps, below)
         taken[:, :, :inputs] = dense.transpose(2, 0, 1)
         row[col.BACKWARD], row[col.BACKWARD_BLOCK] = self.put(back), length
-        # stretches of rows shorter than a vector would overlap: they are taken whole
-        row[col.BACKWARD_STRETCH] = stretch(outs, length) if below >= 16 else length
+
+    def blocks(self, weight: np.ndarray) -> list[int]:
+        """Weights (taps, in, out) cut along the last axis: first vector, vectors, offset of each.
+
+        As few blocks as registers allow, of about the same width.
+        """
+        found: list[int] = []
+        vectors = np.arange(weight.shape[2] // 16)
+        for part in np.array_split(vectors, -(-len(vectors) // WIDE)):
+            first, count = int(part[0]), len(part)
+            found += [first, count, self.put(weight[:, :, first * 16 : (first + count) * 16])]
+        return found
 
     def of_bases(self, place: int) -> bool:
         """Whether a node only rearranges the sequence."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
+from dfim_fast.backends.numba_cpu.events.pull import GROUP
 from dfim_fast.backends.numba_cpu.events.work import Crew
 from dfim_fast.ops.base import Array
 
-GROUP = 3  # mutants that take their turn on each stretch of the weights
 LARGE = 64 << 20  # bytes of a blob, above which a thread walks one mutant at a time
+PIECE = 64  # most positions that a thread takes at a time
 
 
 class Memory:
@@ -41,3 +42,8 @@ class Memory:
     def give_back(self, array: Array) -> None:
         """Keep memory from ``large`` for the next run."""
         self.spare.append(array)
+
+
+def piece_of(many: int, threads: int) -> int:
+    """Mutants that a thread takes at a time: whole positions, and enough pieces for all threads."""
+    return GROUP * max(1, min(PIECE, -(-many // (4 * threads * GROUP))))

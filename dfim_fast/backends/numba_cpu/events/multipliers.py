@@ -33,15 +33,19 @@ def slope_at(x: int, slope: int) -> Any:
 
 @kernel
 def quotient_at(x: int, r: int, slope: int, epsilon: float) -> Any:
-    """Rescale multipliers of 16 values."""
+    """Rescale multipliers of 16 values: the slope itself where both lie on one side of zero."""
     zero, one = splat(np.float32(0)), splat(np.float32(1))
     a, b, below = load(x), load(r), load(slope)
-    fa = select(greater(a, zero), a, multiply(a, below))
-    fb = select(greater(b, zero), b, multiply(b, below))
-    d = subtract(a, b)
-    near = less(absolute(d), splat(np.float32(epsilon)))
-    q = divide(subtract(fa, fb), select(near, one, d))
-    return select(near, select(greater(a, zero), one, below), q)
+    above = greater(a, zero)
+    across = above ^ greater(b, zero)
+    q = select(above, one, below)
+    if across != 0:
+        fa = select(above, a, multiply(a, below))
+        fb = select(above ^ across, b, multiply(b, below))
+        d = subtract(a, b)
+        across &= ~less(absolute(d), splat(np.float32(epsilon)))
+        q = select(across, divide(subtract(fa, fb), d), q)
+    return q
 
 
 @kernel

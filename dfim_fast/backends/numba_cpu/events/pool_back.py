@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node, span
-from dfim_fast.backends.numba_cpu.events.arriving import arriving_at
+from dfim_fast.backends.numba_cpu.events.arriving import arriving_at, arriving_row
 from dfim_fast.backends.numba_cpu.events.changed import row_of
+from dfim_fast.backends.numba_cpu.events.lists import clear
 from dfim_fast.backends.numba_cpu.events.multipliers import shares
-from dfim_fast.backends.numba_cpu.events.scatter import clear
 from dfim_fast.backends.numba_cpu.events.simd import (
+    add,
+    differ,
+    equal,
+    first_bit,
     flag,
     get,
+    load,
     load_scalar,
+    select,
     set_flag,
+    splat,
+    store,
     store_scalar,
+    subtract,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span, rows_read
 from dfim_fast.jit import kernel
@@ -28,7 +39,11 @@ def touch(net: int, work: int, n: int, i: int) -> int:
     t = node(net, n)
     row = get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4
     if flag(get(work, f.MOVED), get(t, col.FLAGS) + i) == 0:
-        clear(row, get(t, col.PITCH))
+        if get(t, col.PITCH) < 16:
+            for c in range(4):
+                store_scalar(row + 4 * c, np.float32(0))
+        else:
+            clear(row, get(t, col.PITCH))
         set_flag(get(work, f.MOVED), get(t, col.FLAGS) + i, 1)
     return row
 
@@ -39,6 +54,31 @@ def add_to(net: int, work: int, n: int, i: int, c: int, value: float) -> None:
     if value != 0:
         at = touch(net, work, n, i) + c * 4
         store_scalar(at, load_scalar(at) + value)
+
+
+@kernel
+def turn(
+    net: int, work: int, n: int, i: int, v: int, w: Any, z: Any, dv: Any, turned: int
+) -> None:
+    """16 channels of one window: dv goes to the mutant's winner z; where that is not the original's
+    winner w (``turned``), what arrives in the original goes from w to z."""
+    t, zero = node(net, n), splat(np.float32(0))
+    s, a = get(t, col.SOURCE), zero
+    rows = get(node(net, s), col.ROWS)
+    if turned:
+        a = select(turned, load(arriving_row(net, work, n, i, v, turned)), zero)
+    sent = add(dv, a)
+    some = differ(sent, zero)
+    first = i * get(t, col.STRIDE) - get(t, col.PAD)
+    for r in range(first, first + get(t, col.KERNEL) * get(t, col.DILATION), get(t, col.DILATION)):
+        if r < 0 or r >= rows:
+            continue
+        here = splat(np.float32(r))
+        to, taken = equal(z, here) & some, equal(w, here) & turned
+        if to | taken:
+            row = touch(net, work, s, r) + v * 64
+            out = subtract(select(to, sent, zero), select(taken, a, zero))
+            store(row, add(load(row), out))
 
 
 @kernel
@@ -66,33 +106,82 @@ def max_pool_back(net: int, work: int, n: int) -> None:
             changed = not plain and flag(get(work, f.CHANGED), get(t, col.FLAGS) + i) != 0
             if not moved and not changed:
                 continue
-            for c in range(get(t, col.CHANNELS)):
-                dv = np.float32(0)
-                if moved:
-                    dv = load_scalar(
-                        get(work, f.DIFFERENCE) + (get(t, col.BASE) + i * pitch + c) * 4
-                    )
-                w = np.int64(load_scalar(winners + (get(t, col.WINNER) + i * pitch + c) * 4))
-                z = w
-                if changed:
-                    z = np.int64(
-                        load_scalar(get(work, f.WINNER) + (get(t, col.WINNER) + i * pitch + c) * 4)
-                    )
-                if z == w:
-                    add_to(net, work, s, w, c, dv)
-                else:
-                    arrives = arriving_at(net, work, n, i, c)
-                    add_to(net, work, s, z, c, dv + arrives)
-                    add_to(net, work, s, w, c, -arrives)
+            o = (get(t, col.BASE) + i * pitch) * 4
+            k = (get(t, col.WINNER) + i * pitch) * 4
+            for v in range(pitch >> 4):
+                w = load(winners + k + v * 64)
+                z = load(get(work, f.WINNER) + k + v * 64) if changed else w
+                dv = load(get(work, f.DIFFERENCE) + o + v * 64) if moved else splat(np.float32(0))
+                turned = differ(z, w)
+                if turned or moved:
+                    turn(net, work, n, i, v, w, z, dv, turned)
+
+
+@kernel
+def touched_lanes(net: int, work: int, n: int, i: int, v: int) -> int:
+    """Channels of a window whose pooled value, winner, or value where the reference wins changed."""
+    t = node(net, n)
+    s, pitch = get(t, col.SOURCE), get(t, col.PITCH)
+    below, acts = node(net, s), get(work, f.ACTS)
+    o = (get(t, col.BASE) + i * pitch + v * 16) * 4
+    k = (get(t, col.WINNER) + i * pitch + v * 16) * 4
+    bits = differ(load(get(work, f.NEW) + o), load(acts + o))
+    bits |= differ(load(get(work, f.WINNER) + k), load(get(work, f.WINNERS) + k))
+    r = load(get(work, f.REFERENCE_WINNERS) + k)
+    first = i * get(t, col.STRIDE) - get(t, col.PAD)
+    for j in range(first, first + get(t, col.KERNEL) * get(t, col.DILATION), get(t, col.DILATION)):
+        if 0 <= j < get(below, col.ROWS) and flag(
+            get(work, f.CHANGED), get(below, col.FLAGS) + j
+        ):
+            x = (get(below, col.BASE) + j * pitch + v * 16) * 4
+            other = differ(load(get(work, f.NEW) + x), load(acts + x))
+            bits |= other & equal(r, splat(np.float32(j)))
+    return bits
+
+
+@kernel
+def share(
+    net: int, work: int, n: int, i: int, c: int, moved: bool, changed: bool, epsilon: float
+) -> None:
+    """One channel of a window, shared between the winners of x and r."""
+    t = node(net, n)
+    s, pitch = get(t, col.SOURCE), get(t, col.PITCH)
+    below, acts, reference = node(net, s), get(work, f.ACTS), get(work, f.REFERENCE)
+    o = (get(t, col.BASE) + i * pitch + c) * 4
+    k = (get(t, col.WINNER) + i * pitch + c) * 4
+    dv = load_scalar(get(work, f.DIFFERENCE) + o) if moved else np.float32(0)
+    w = np.int64(load_scalar(get(work, f.WINNERS) + k))
+    r = np.int64(load_scalar(get(work, f.REFERENCE_WINNERS) + k))
+    y0 = load_scalar(reference + o)
+    r_at_w = load_scalar(reference + (get(below, col.BASE) + w * pitch + c) * 4)
+    x_at_r = load_scalar(acts + (get(below, col.BASE) + r * pitch + c) * 4)
+    y = load_scalar(acts + o)
+    z, new_y, new_at_r = w, y, x_at_r
+    if changed:
+        z = np.int64(load_scalar(get(work, f.WINNER) + k))
+        new_y = load_scalar(get(work, f.NEW) + o)
+        new_at_r = load_scalar(row_of(net, work, s, r) + c * 4)
+    to_x, to_r = shares(y, y0, r_at_w, x_at_r, epsilon)
+    if z == w and new_y == y and new_at_r == x_at_r:
+        add_to(net, work, s, w, c, to_x * dv)
+        add_to(net, work, s, r, c, to_r * dv)
+        return
+    r_at_z = load_scalar(reference + (get(below, col.BASE) + z * pitch + c) * 4)
+    to_z, to_s = shares(new_y, y0, r_at_z, new_at_r, epsilon)
+    arrives = np.float32(0)
+    if z != w or to_z != to_x or to_s != to_r:
+        arrives = arriving_at(net, work, n, i, c)
+    if z == w:
+        add_to(net, work, s, w, c, to_z * dv + (to_z - to_x) * arrives)
+    else:
+        add_to(net, work, s, z, c, to_z * (dv + arrives))
+        add_to(net, work, s, w, c, -to_x * arrives)
+    add_to(net, work, s, r, c, to_s * dv + (to_s - to_r) * arrives)
 
 
 @kernel
 def max_pool_share(net: int, work: int, n: int) -> None:
     """Shared between the winners of x and r (rule "shap")."""
-    acts = get(work, f.ACTS)
-    reference = get(work, f.REFERENCE)
-    winners = get(work, f.WINNERS)
-    reference_winners = get(work, f.REFERENCE_WINNERS)
     plain, epsilon = get(work, f.PLAIN), load_scalar(work + f.EPSILON * 8)
     t = node(net, n)
     s = get(t, col.SOURCE)
@@ -116,38 +205,16 @@ def max_pool_share(net: int, work: int, n: int) -> None:
             if not moved and not changed:
                 continue
             o = (get(t, col.BASE) + i * pitch) * 4
-            k = (get(t, col.WINNER) + i * pitch) * 4
-            for c in range(get(t, col.CHANNELS)):
-                dv = np.float32(0)
+            for v in range(pitch >> 4):
+                bits = np.int64(0)
                 if moved:
-                    dv = load_scalar(get(work, f.DIFFERENCE) + o + c * 4)
-                w = np.int64(load_scalar(winners + k + c * 4))
-                r = np.int64(load_scalar(reference_winners + k + c * 4))
-                y0 = load_scalar(reference + o + c * 4)
-                r_at_w = load_scalar(reference + (get(below, col.BASE) + w * pitch + c) * 4)
-                x_at_r = load_scalar(acts + (get(below, col.BASE) + r * pitch + c) * 4)
-                y = load_scalar(acts + o + c * 4)
-                z, new_y, new_at_r = w, y, x_at_r
+                    bits = differ(
+                        load(get(work, f.DIFFERENCE) + o + v * 64), splat(np.float32(0)))
                 if changed:
-                    z = np.int64(load_scalar(get(work, f.WINNER) + k + c * 4))
-                    new_y = load_scalar(get(work, f.NEW) + o + c * 4)
-                    new_at_r = load_scalar(row_of(net, work, s, r) + c * 4)
-                same = z == w and new_y == y and new_at_r == x_at_r
-                if same and dv == 0:
-                    continue
-                to_x, to_r = shares(y, y0, r_at_w, x_at_r, epsilon)
-                if same:
-                    add_to(net, work, s, w, c, to_x * dv)
-                    add_to(net, work, s, r, c, to_r * dv)
-                    continue
-                r_at_z = load_scalar(reference + (get(below, col.BASE) + z * pitch + c) * 4)
-                to_z, to_s = shares(new_y, y0, r_at_z, new_at_r, epsilon)
-                arrives = np.float32(0)
-                if z != w or to_z != to_x or to_s != to_r:
-                    arrives = arriving_at(net, work, n, i, c)
-                if z == w:
-                    add_to(net, work, s, w, c, to_z * dv + (to_z - to_x) * arrives)
-                else:
-                    add_to(net, work, s, z, c, to_z * (dv + arrives))
-                    add_to(net, work, s, w, c, -to_x * arrives)
-                add_to(net, work, s, r, c, to_s * dv + (to_s - to_r) * arrives)
+                    bits |= touched_lanes(net, work, n, i, v)
+                left = get(t, col.CHANNELS) - v * 16
+                if left < 16:
+                    bits &= (1 << left) - 1
+                while bits != 0:
+                    share(net, work, n, i, v * 16 + first_bit(bits), moved, changed, epsilon)
+                    bits &= bits - 1

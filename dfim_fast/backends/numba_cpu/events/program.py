@@ -15,10 +15,11 @@ from dfim_fast.backends.numba_cpu.events.case import (
     Mutated,
 )
 from dfim_fast.backends.numba_cpu.events.head import Acts, Head
+from dfim_fast.backends.numba_cpu.events.hidden import BYTES, padded
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned
 from dfim_fast.backends.numba_cpu.events.memory import Memory
 from dfim_fast.backends.numba_cpu.events.rows import Rows
-from dfim_fast.backends.numba_cpu.events.run import Run
+from dfim_fast.backends.numba_cpu.events.run import Into, Run
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Array, Rule
 
@@ -45,6 +46,13 @@ class EventProgram:
             else []
         )
         self.idle: list[tuple[int, int, Memory]] = []
+
+    def basis_bytes(self, references: int) -> int:
+        """The most that the bases of a hidden head take for one sequence."""
+        if self.head.linear:
+            return 0
+        each = padded(self.head.units + len(self.tasks)) * self.builder.entries * 4
+        return min(BYTES, each * max(references, 1))
 
     def top_blob(self, tops: Acts) -> Array:
         """Gradients at the cut nodes, laid out as the table says."""
@@ -87,6 +95,7 @@ class EventProgram:
         threads: int = 1,
         place: Array | None = None,
         places: int | None = None,
+        into: Into | None = None,
     ) -> Rows:
         """Interaction rows of one sequence.
 
@@ -104,6 +113,9 @@ class EventProgram:
             Row of each mutant in the results, which then have ``places`` rows; the others hold no
             change and the original's prediction.
         places : int, optional
+        into : tuple of ndarray (K, M or places, W) float32 (or None for the second), optional
+            Zeros that become the results' ``fis`` and ``standard_error``; every task's part is
+            contiguous.
         """
         x = np.ascontiguousarray(x, np.float32)
         against = (
@@ -124,7 +136,7 @@ class EventProgram:
         )
         memory = self.take_memory(len(against), threads)
         with ThreadPoolExecutor(threads) as pool:
-            run = Run(self, memory, x, against, mutated, wanted, pool, threads)
+            run = Run(self, memory, x, against, mutated, wanted, into, pool, threads)
             rows = run.rows(len(start) if places is None else places)
         self.idle.append((len(against), threads, memory))
         return rows

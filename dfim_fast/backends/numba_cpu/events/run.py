@@ -15,7 +15,7 @@ from dfim_fast.backends.numba_cpu.events.case import PROJECTED, Case, Found, Mut
 from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward, full_quotients
 from dfim_fast.backends.numba_cpu.events.hidden import hidden_rows
 from dfim_fast.backends.numba_cpu.events.layout import aligned
-from dfim_fast.backends.numba_cpu.events.memory import Memory
+from dfim_fast.backends.numba_cpu.events.memory import Memory, piece_of
 from dfim_fast.backends.numba_cpu.events.rows import Rows
 from dfim_fast.backends.numba_cpu.events.walk import walk
 from dfim_fast.backends.rows import relative_error
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dfim_fast.backends.numba_cpu.events.program import EventProgram
 
 GROUPS = 5  # of references, for the standard error
+Into = tuple[Array, Array | None]  # where interactions and their standard errors go, both zero
 
 
 class Run:
@@ -38,11 +39,13 @@ class Run:
         references: Array,
         mutated: Mutated,
         targets: Array,
+        into: Into | None,
         pool: ThreadPoolExecutor,
         threads: int,
     ) -> None:
         self.program, self.memory, self.pool, self.threads = program, memory, pool, threads
         self.x, self.references, self.mutated, self.targets = x, references, mutated, targets
+        self.into = into
         self.fis = self.own = np.zeros((0, 0, 0, 0), np.float32)  # see walk; for hidden heads
         self.net, self.head = program.net, program.head
         self.tasks, self.count = len(program.tasks), max(1, len(references))
@@ -115,10 +118,14 @@ class Run:
             np.zeros((self.tasks, -(-length // 16) * 16), np.float32),
             len(self.references) > 0 and program.how == PROJECTED and program.kind == col.SHAP,
         )
-        spread = (self.tasks, many, width) if self.groups > 1 else (0, 0, 0)
+        shape = (self.tasks, many, width)
+        if self.into is None:
+            spread = np.zeros(shape, np.float32) if self.groups > 1 else None
+            self.into = np.zeros(shape, np.float32), spread
         self.found = Found(
-            np.zeros((self.tasks, many, width), np.float32),
-            np.zeros(spread, np.float32),
+            *(np.array([] if a is None else [t.ctypes.data for t in a], np.int64)
+              for a in self.into),
+            width,
             np.zeros((self.tasks, many), np.float32),
             np.repeat(scores[:, :1].astype(np.float32), many, axis=1),
             np.zeros((self.tasks, many)),
@@ -165,7 +172,7 @@ class Run:
         upstream = Upstream(values, none, none, none, ROWS_OF_U)
         tops = np.array([b.ctypes.data for b in program.tops], np.int64)
         many = len(self.mutated.start)
-        piece = max(1, min(64, -(-many // (4 * self.threads))))
+        piece = piece_of(many, self.threads)
 
         row, group = -(-len(self.x) // 16) * 16, memory.group
         self.settle()
@@ -209,9 +216,9 @@ class Run:
                 off = np.abs(off - (y - expected[:, None]))
                 size = np.concatenate([size, np.maximum(size + found.size, 0)], 1)
                 error = relative_error(off, size, y, float(np.finfo(np.float32).eps))
+        assert self.into is not None
         return Rows(
-            found.fis,
-            found.spread if self.groups > 1 else None,
+            *self.into,
             found.self_effect,
             found.score,
             importance,

@@ -14,17 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.simd import (
     differ,
     first_bit,
-    flag,
     fma,
     get,
     load,
     load_scalar,
     put,
-    set_flag,
     splat,
     store,
     store_scalar,
@@ -100,133 +97,6 @@ def pour(
 
 
 @kernel
-def clear(row: int, pitch: int) -> None:
-    """Zero one row."""
-    if pitch < 16:
-        # rows of the bases: what lies behind is cleared before it is used
-        for c in range(pitch):
-            store_scalar(row + 4 * c, np.float32(0))
-        return
-    zero = splat(np.float32(0))
-    for q in range(pitch >> 4):
-        store(row + q * 64, zero)
-
-
-@kernel
-def note_row(work: int, rows: int, start: int, first: int, taps: int, block: int) -> None:
-    """Record number ``rows``: entries from ``start`` on, which land at ``first`` and after."""
-    records = get(work, f.RECORDS)
-    put(records, rows * RECORD, start)
-    put(records, rows * RECORD + 1, first)
-    put(records, rows * RECORD + 2, taps)
-    put(records, rows * RECORD + 3, block)
-
-
-@kernel
-def open_rows(
-    work: int,
-    rows: int,
-    count: int,
-    target: int,
-    pitch: int,
-    flags: int,
-    base: int,
-    low: int,
-    high: int,
-    step: int,
-) -> None:
-    """Clear the rows in low..high that the recorded rows reach and that are not in use yet.
-
-    ``count`` entries in ``rows`` records; ``target`` is the address of row 0, ``base`` its entry
-    in ``flags``.
-    """
-    records, none = get(work, f.RECORDS), np.int64(0)
-    note_row(work, rows, count, none, none, none)
-    longest = done = last = np.int64(0)
-    for i in range(rows):
-        first, taps = get(records, i * RECORD + 1), get(records, i * RECORD + 2)
-        longest = max(longest, taps)
-        if i == 0 or first < last:
-            done = first
-        last = first
-        # where rows come in ascending order, what the last one reached is in use already
-        begin = max(first, done, low) if step == 1 else first
-        for row in range(begin, first + (taps - 1) * step + 1, step):
-            if low <= row <= high and flag(flags, base + row) == 0:
-                clear(target + row * pitch * 4, pitch)
-                set_flag(flags, base + row, 1)
-        done = max(done, first + taps)
-    put(work, f.NOTED, rows)
-    put(work, f.LONGEST, longest)
-    put(work, f.TARGET, target)
-
-
-@kernel
-def pour_stretch(work: int, pitch: int, low: int, high: int, start: int, length: int) -> None:
-    """All recorded rows' entries, as far as one stretch of the weights goes (step 1)."""
-    records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
-    target = get(work, f.TARGET)
-    for i in range(get(work, f.NOTED)):
-        record = records + i * (RECORD * 8)
-        first, taps = get(record, 1), get(record, 2)
-        a = max(start, (low - first) * pitch)
-        b = min(start + length, min(taps, high - first + 1) * pitch)
-        if a < b:
-            pour(
-                target + (first * pitch + a) * 4,
-                get(record, 3) + a * 4,
-                taps_stride(taps, pitch),
-                channel,
-                value,
-                get(record, 0),
-                get(record, RECORD),
-                (b - a + 15) >> 4,
-            )
-
-
-@kernel
-def pour_tap(work: int, pitch: int, low: int, high: int, step: int, tap: int) -> None:
-    """All recorded rows' entries times one tap of the weights."""
-    records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
-    for i in range(get(work, f.NOTED)):
-        record = records + i * (RECORD * 8)
-        taps, row = get(record, 2), get(record, 1) + tap * step
-        if tap < taps and low <= row <= high:
-            pour(
-                get(work, f.TARGET) + row * pitch * 4,
-                get(record, 3) + tap * pitch * 4,
-                taps_stride(taps, pitch),
-                channel,
-                value,
-                get(record, 0),
-                get(record, RECORD),
-                pitch >> 4,
-            )
-
-
-@kernel
-def scatter(
-    works: int, group: int, pitch: int, low: int, high: int, step: int, length: int
-) -> None:
-    """Add the recorded rows' entries to the target rows low..high.
-
-    ``works``: addresses of the headers of ``group`` mutants, which share a stretch of ``length``
-    floats of the weights before they go on to the next.
-    """
-    longest = np.int64(0)
-    for g in range(group):
-        longest = max(longest, get(get(works, g), f.LONGEST))
-    if step == 1:
-        for start in range(0, longest * pitch, length):
-            for g in range(group):
-                pour_stretch(get(works, g), pitch, low, high, start, length)
-    else:
-        for tap in range(longest):
-            for g in range(group):
-                pour_tap(get(works, g), pitch, low, high, step, tap)
-
-
-@kernel
 def gather(
     target: int,
     bias: int,
@@ -269,15 +139,6 @@ def gather(
             store(target + o + 128, c)
         if left > 3:
             store(target + o + 192, d)
-
-
-@kernel
-def taps_stride(taps: int, pitch: int) -> int:
-    """Bytes from one channel's block to the next.
-
-    Where rows are shorter than a vector, zeros follow the last tap (see ``layout``).
-    """
-    return taps * pitch * 4 if pitch >= 16 else (taps * pitch + 27) // 16 * 64
 
 
 @kernel

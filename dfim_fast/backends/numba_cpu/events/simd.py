@@ -12,16 +12,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
+from dfim_fast.jit import kernel
+
 LANES = 16
-_F32 = ir.FloatType()
-_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
-_VECTOR = ir.VectorType(_F32, LANES)
+# whether a vector's lanes can be squeezed together in one instruction, and LLVM knows how
+SQUEEZES = llvm.llvm_version_info[0] >= 19 and bool(
+    llvm.get_host_cpu_features().get("avx512f")
+)
+F32 = ir.FloatType()
+_I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+VECTOR = ir.VectorType(F32, LANES)
 _MASK = ir.VectorType(ir.IntType(1), LANES)
 
 
@@ -36,21 +43,21 @@ vector = _Vector()
 @register_model(_Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, numba_type: Any) -> None:
-        super().__init__(manager, numba_type, _VECTOR)
+        super().__init__(manager, numba_type, VECTOR)
 
 
 def _lanes(builder: Any, v: Any, picked: list[int]) -> Any:
-    pattern = ir.Constant(ir.VectorType(_I32, len(picked)), picked)
+    pattern = ir.Constant(ir.VectorType(I32, len(picked)), picked)
     return builder.shuffle_vector(v, ir.Constant(v.type, ir.Undefined), pattern)
 
 
-def _splat(builder: Any, x: Any) -> Any:
-    v = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), x, ir.Constant(_I32, 0))
+def splat_of(builder: Any, x: Any) -> Any:
+    v = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), x, ir.Constant(I32, 0))
     return _lanes(builder, v, [0] * LANES)
 
 
-def _bits(builder: Any, mask: Any) -> Any:
-    return builder.zext(builder.bitcast(mask, _I16), _I64)
+def bits_of(builder: Any, mask: Any) -> Any:
+    return builder.zext(builder.bitcast(mask, _I16), I64)
 
 
 @intrinsic
@@ -58,7 +65,7 @@ def load(_: Any, address: Any) -> Any:
     """16 floats at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], _VECTOR.as_pointer()), align=4)
+        return builder.load(builder.inttoptr(args[0], VECTOR.as_pointer()), align=4)
 
     return vector(types.intp), generate
 
@@ -68,7 +75,7 @@ def store(_: Any, address: Any, v: Any) -> Any:
     """Write 16 floats."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[1], builder.inttoptr(args[0], _VECTOR.as_pointer()), align=4)
+        builder.store(args[1], builder.inttoptr(args[0], VECTOR.as_pointer()), align=4)
         return context.get_dummy_value()
 
     return types.void(types.intp, vector), generate
@@ -79,7 +86,7 @@ def load_scalar(_: Any, address: Any) -> Any:
     """One float at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], _F32.as_pointer()), align=4)
+        return builder.load(builder.inttoptr(args[0], F32.as_pointer()), align=4)
 
     return types.float32(types.intp), generate
 
@@ -89,7 +96,7 @@ def store_scalar(_: Any, address: Any, x: Any) -> Any:
     """Write one float."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[1], builder.inttoptr(args[0], _F32.as_pointer()), align=4)
+        builder.store(args[1], builder.inttoptr(args[0], F32.as_pointer()), align=4)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.float32), generate
@@ -100,7 +107,7 @@ def splat(_: Any, x: Any) -> Any:
     """The same number in every lane."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _splat(builder, args[0])
+        return splat_of(builder, args[0])
 
     return vector(types.float32), generate
 
@@ -110,7 +117,7 @@ def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
         name = f"llvm.fma.v{LANES}f32"
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
@@ -132,7 +139,7 @@ def _compare(operator: str, text: str, ordered: bool = True) -> Any:
     def stub(_: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             make = builder.fcmp_ordered if ordered else builder.fcmp_unordered
-            return _bits(builder, make(operator, args[0], args[1]))
+            return bits_of(builder, make(operator, args[0], args[1]))
 
         return types.int64(vector, vector), generate
 
@@ -153,7 +160,7 @@ differ = _compare("!=", "Bits of the lanes where a and b differ; NaN differs fro
 def _unary(name: str, text: str) -> Any:
     def stub(_: Any, a: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kind = ir.FunctionType(_VECTOR, [_VECTOR])
+            kind = ir.FunctionType(VECTOR, [VECTOR])
             full = f"llvm.{name}.v{LANES}f32"
             return builder.call(cgutils.get_or_insert_function(builder.module, kind, full), args)
 
@@ -183,11 +190,56 @@ def first_bit(_: Any, bits: Any) -> Any:
     """The lowest set bit of a mask that is not zero."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_I64, [_I64, ir.IntType(1)])
+        kind = ir.FunctionType(I64, [I64, ir.IntType(1)])
         count = cgutils.get_or_insert_function(builder.module, kind, "llvm.cttz.i64")
         return builder.call(count, [args[0], ir.Constant(ir.IntType(1), 1)])
 
     return types.int64(types.int64), generate
+
+
+@intrinsic
+def _squeeze(_: Any, address: Any, first: Any, bits: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address, first, bits = args
+        kind = ir.VectorType(I32, LANES)
+        start = builder.insert_element(
+            ir.Constant(kind, ir.Undefined), builder.trunc(first, I32), ir.Constant(I32, 0))
+        numbers = builder.add(
+            _lanes(builder, start, [0] * LANES), ir.Constant(kind, list(range(LANES))))
+        compress = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind, _MASK, kind]),
+            f"llvm.experimental.vector.compress.v{LANES}i32")
+        mask = builder.bitcast(builder.trunc(bits, _I16), _MASK)
+        found = builder.call(compress, [numbers, mask, ir.Constant(kind, ir.Undefined)])
+        builder.store(found, builder.inttoptr(address, kind.as_pointer()), align=4)
+        count = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(I64, [I64]), "llvm.ctpop.i64")
+        return builder.call(count, [bits])
+
+    return types.int64(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def put_short(_: Any, address: Any, value: Any) -> Any:
+    """Write an int32."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.inttoptr(args[0], I32.as_pointer())
+        builder.store(builder.trunc(args[1], I32), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def get_short(_: Any, address: Any, i: Any) -> Any:
+    """The i-th integer of an int32 array."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = builder.inttoptr(args[0], I32.as_pointer())
+        return builder.sext(builder.load(builder.gep(start, [args[1]]), align=4), I64)
+
+    return types.int64(types.int64, types.int64), generate
 
 
 @intrinsic
@@ -201,7 +253,7 @@ def total(_: Any, v: Any) -> Any:
             low = _lanes(builder, value, list(range(width)))
             high = _lanes(builder, value, list(range(width, 2 * width)))
             value = builder.fadd(low, high)
-        return builder.extract_element(value, ir.Constant(_I32, 0))
+        return builder.extract_element(value, ir.Constant(I32, 0))
 
     return types.float32(vector), generate
 
@@ -211,7 +263,7 @@ def get(_: Any, address: Any, i: Any) -> Any:
     """The i-th integer of an int64 array."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        start = builder.inttoptr(args[0], _I64.as_pointer())
+        start = builder.inttoptr(args[0], I64.as_pointer())
         return builder.load(builder.gep(start, [args[1]]), align=8)
 
     return types.int64(types.int64, types.int64), generate
@@ -222,7 +274,7 @@ def put(_: Any, address: Any, i: Any, value: Any) -> Any:
     """Set the i-th integer of an int64 array."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        start = builder.inttoptr(args[0], _I64.as_pointer())
+        start = builder.inttoptr(args[0], I64.as_pointer())
         builder.store(args[2], builder.gep(start, [args[1]]), align=8)
         return context.get_dummy_value()
 
@@ -235,7 +287,7 @@ def flag(_: Any, address: Any, i: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(builder.gep(start, [args[1]])), _I64)
+        return builder.zext(builder.load(builder.gep(start, [args[1]])), I64)
 
     return types.int64(types.int64, types.int64), generate
 
@@ -259,6 +311,29 @@ def flags_set(_: Any, address: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.VectorType(ir.IntType(8), LANES)
         value = builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=1)
-        return _bits(builder, builder.icmp_unsigned("!=", value, ir.Constant(kind, [0] * LANES)))
+        return bits_of(builder, builder.icmp_unsigned("!=", value, ir.Constant(kind, [0] * LANES)))
 
     return types.int64(types.int64), generate
+
+
+if SQUEEZES:
+
+    @kernel
+    def lanes_set(address: int, first: int, bits: int) -> int:
+        """Write ``first`` + lane, int32, for each of the ``bits``; returns how many.
+
+        Room for 16 is needed.
+        """
+        return _squeeze(address, first, bits)
+
+else:
+
+    @kernel
+    def lanes_set(address: int, first: int, bits: int) -> int:
+        """Write ``first`` + lane, int32, for each of the ``bits``; returns how many."""
+        count = 0
+        while bits != 0:
+            put_short(address + count * 4, first + first_bit(bits))
+            count += 1
+            bits &= bits - 1
+        return count

@@ -56,6 +56,20 @@ def mutate(net: int, mutated: Mutated, m: int, work: int) -> None:
 
 
 @kernel
+def alike(mutated: Mutated, first: int, last: int, most: int) -> int:
+    """How many mutants from ``first`` on change the same span, and so can be walked together."""
+    size = 1
+    while (
+        size < most
+        and first + size < last
+        and mutated.start[first + size] == mutated.start[first]
+        and mutated.width[first + size] == mutated.width[first]
+    ):
+        size += 1
+    return size
+
+
+@kernel
 def own_reading(case: Case, mutated: Mutated, m: int, j: int, b: int, p: int, r: int) -> float:
     """What the multiplier of base b at the mutant's own position p is multiplied with."""
     x = mutated.columns[m, j, b]
@@ -229,21 +243,23 @@ def finish(
         original = case.mean.ctypes.data + k * case.mean.shape[1] * 4
         for q in range(get(band_count, 0)):
             add_up(original, mean, span(band, 0, 2 * q), span(band, 0, 2 * q + 1), k, place, found)
+    to, spread_to = found.fis[k] + place * found.targets * 4, np.int64(0)
+    if groups > 1:
+        spread_to = found.spread[k] + place * found.targets * 4
     if len(targets) == 0:
-        row = (k * found.fis.shape[1] + place) * length * 4
         for q in range(get(band_count, 0)):
             low, high = span(band, 0, 2 * q), min(span(band, 0, 2 * q + 1), length - 1)
-            copy(mean, found.fis.ctypes.data + row, low, high)
+            copy(mean, to, low, high)
             if groups > 1:
-                copy(spread, found.spread.ctypes.data + row, low, high)
+                copy(spread, spread_to, low, high)
     else:
         row = m if len(targets) > 1 else 0
         for w in range(targets.shape[1]):
             p = targets[row, w]
             if p >= 0:
-                found.fis[k, place, w] = load_scalar(mean + p * 4)
+                store_scalar(to + w * 4, load_scalar(mean + p * 4))
                 if groups > 1:
-                    found.spread[k, place, w] = load_scalar(spread + p * 4)
+                    store_scalar(spread_to + w * 4, load_scalar(spread + p * 4))
     for q in range(get(band_count, 0)):
         low, high = span(band, 0, 2 * q), span(band, 0, 2 * q + 1)
         wipe(mean, low, high)
@@ -286,8 +302,9 @@ def walk(
     groups, rows, length = fis.shape[1:]
     dense, widest = len(tops) == 0, own.shape[3]
     gap = rows * length
-    for first in range(part.mutant, part.last_mutant, group):
-        size = min(group, part.last_mutant - first)
+    first = part.mutant
+    while first < part.last_mutant:
+        size = alike(mutated, first, part.last_mutant, group)
         for g in range(size):
             mutate(net, mutated, first + g, get(works, g))
             put(get(works, g), f.U_KIND, upstream.kind)
@@ -346,6 +363,7 @@ def walk(
         for g in range(size):
             work = get(works, g)
             forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
+        first += size
 
 
 @entry
@@ -353,8 +371,9 @@ def walk_forward(
     net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray, works: int, group: int
 ) -> None:
     """Add each mutant's changes to its row of the head's inputs, ``inputs`` (M, pitch)."""
-    for start in range(first, last, group):
-        size = min(group, last - start)
+    start = first
+    while start < last:
+        size = alike(mutated, start, last, group)
         for g in range(size):
             mutate(net, mutated, start + g, get(works, g))
         forward(net, works, size)
@@ -365,3 +384,4 @@ def walk_forward(
                     row = inputs.ctypes.data + (start + g) * inputs.shape[1] * 4
                     head_inputs(net, work, n, row)
             forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
+        start += size

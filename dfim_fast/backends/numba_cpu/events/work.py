@@ -8,6 +8,7 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import LIST
 from dfim_fast.backends.numba_cpu.events.columns import CHANNELS, PITCH, ROWS
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
+from dfim_fast.backends.numba_cpu.events.pull import FRAME, GROUP, WIDE
 from dfim_fast.backends.numba_cpu.events.scatter import RECORD
 
 
@@ -26,6 +27,7 @@ class Work:
         widest = int(max(builder.table[:, CHANNELS].max(), builder.table[:, PITCH].max())) + 16
         longest = int(builder.table[:, ROWS].max())
         most = int((builder.table[:, ROWS] * builder.table[:, CHANNELS]).max()) + 16
+        most_padded = int((builder.table[:, ROWS] * builder.table[:, PITCH]).max())
         self.header = np.zeros(f.SIZE, np.int64)
         self.address = int(self.header.ctypes.data)
         self.header[f.SELF] = self.address
@@ -50,9 +52,22 @@ class Work:
             (f.CHANNEL, np.zeros(most, np.int64)),
             (f.VALUE, np.zeros(most, np.float32)),
             (f.RECORDS, np.zeros((longest + 2) * RECORD, np.int64)),
+            (f.PLACES, np.zeros(most, np.int32)),
+            (f.LIST, self.entries(most, longest)),
+            (f.NEXT_LIST, self.entries(most, longest)),
+            (f.DELTA, aligned(most_padded + SLACK)),
+            (f.SUMS, aligned(16 * GROUP * 4)),
+            (f.FRAME, np.zeros(FRAME, np.int64)),
+            (f.ZEROS, aligned(16 * WIDE)),
         ):
             self.owned.append(array)
             self.header[field] = array.ctypes.data
+
+    def entries(self, most: int, rows: int) -> np.ndarray:
+        """An empty list of entries."""
+        code, starts = np.zeros(most + 16, np.int32), np.zeros(rows + 2, np.int64)
+        self.owned += [code, starts]
+        return np.array([code.ctypes.data, starts.ctypes.data, 0, 0, 0], np.int64)
 
     def set_epsilon(self, epsilon: float) -> None:
         """Enter a float."""
