@@ -37,15 +37,14 @@ ENTRY = 28  # first (row, channel) in arrays that hold one value per entry
 HEADS = 29  # index blob: number of head layers that read this node, then for each of them:
 # kind (MATRIX or SUM), first value among the head's inputs, weight blob offset, pitch
 FUSED = 30  # convolution whose only reader is an activation: that node, else -1
-TAPS = 31  # AFRESH: weights (kernel, channels in, pitch)
-BACK = 32  # index blob: number of blocks, then for each remainder of a row by the stride: taps,
+BACK = 31  # index blob: number of blocks, then for each remainder of a row by the stride: taps,
 # the last of them, and the blocks as in FORWARD, taps in descending order
-BASES = 33  # weights down to the sequence (channels out, BASES_BLOCK), see backward.py
-BASES_BLOCK = 34
-CHAIN = 35  # the bits below, see ``layout.Builder.chains``
-WIDTH = 36  # number of columns
+BASES = 32  # weights down to the sequence (channels out, BASES_BLOCK), see backward.py
+BASES_BLOCK = 33
+CHAIN = 34  # the bits below, see ``layout.Builder.chains``
+WIDTH = 35  # number of columns
 
-UP, FROM_BELOW, DOWN, FROM_ABOVE, GATE = 1, 2, 4, 8, 16
+UP, FROM_BELOW, DOWN, FROM_ABOVE, GATE, BASE_ROWS = 1, 2, 4, 8, 16, 32
 
 MATRIX, SUM = 0, 1  # weights (rows * channels, pitch); or one factor per row, channel by channel
 

@@ -15,15 +15,16 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
-from dfim_fast.backends.numba_cpu.events.changed import row_of
 from dfim_fast.backends.numba_cpu.events.lists import (
     CODES,
     COUNT,
     append,
     begin,
+    clear,
     close_list,
     list_all,
     list_changes,
+    list_windows,
     open_list,
     open_row,
     swap,
@@ -43,7 +44,6 @@ from dfim_fast.backends.numba_cpu.events.pull import (
     pull_more,
     pull_values,
 )
-from dfim_fast.backends.numba_cpu.events.scatter import RECORD, entries, gather
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
@@ -54,7 +54,6 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     splat,
     store,
 )
-from dfim_fast.backends.numba_cpu.events.spans import rows_read
 from dfim_fast.jit import kernel
 
 
@@ -109,25 +108,32 @@ def pull_window(
 
 
 @kernel
-def add_row(work: int, t: int, i: int, v: int, vectors: int, sums: int) -> None:
-    """z' = z + what changed, for some vectors of row i of the convolution at t."""
+def add_row(work: int, t: int, i: int, v: int, vectors: int, base: int, sums: int) -> None:
+    """z' = base + sum, for some vectors of row i of the convolution at t."""
     at = (get(t, col.BASE) + i * get(t, col.PITCH) + v * 16) * 4
     old, new = get(work, f.ACTS) + at, get(work, f.NEW) + at
-    any_set, zero = np.int64(0), splat(np.float32(0))
+    any_set = np.int64(0)
     for k in range(0, vectors * 64, 64):
-        change = load(sums + k)
-        any_set |= differ(change, zero)
-        store(new + k, add(load(old + k), change))
+        z = add(load(base + k), load(sums + k))
+        any_set |= differ(z, load(old + k))
+        store(new + k, z)
     if any_set:
         set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
 
 
 @kernel
 def convolution(net: int, works: int, group: int, n: int) -> None:
-    """z' = z + sum over changed entries of their difference times their weights."""
+    """z' = z + sum over changed entries of their difference times their weights.
+
+    AFRESH, of the bases themselves: z' = bias + sum over all entries of the window, as the
+    original's rows were made, so that equal k-mers keep bit-equal values and stay ties.
+    """
     t, lead = node(net, n), get(works, 0)
-    s = get(t, col.SOURCE)
-    if get(t, col.CHAIN) & col.FROM_BELOW:
+    s, afresh = get(t, col.SOURCE), get(t, col.AFRESH)
+    if afresh:
+        list_windows(net, works, group, n)
+        frame = open_frame(works, group, f.NEW, get(node(net, s), col.BASE))
+    elif get(t, col.CHAIN) & col.FROM_BELOW:
         frame = open_frame(works, group, f.NEW, get(node(net, s), col.BASE))
     else:
         list_changes(net, works, group, s)
@@ -135,22 +141,29 @@ def convolution(net: int, works: int, group: int, n: int) -> None:
     if get(t, col.CHAIN) & col.UP:
         chained_rows(net, works, group, n, frame)
         return
-    if get(get(lead, f.LIST), COUNT) == 0:
+    if get(get(lead, f.LIST), COUNT) == 0 and afresh == 0:
         return
     spans, counts, sums = get(lead, f.SPANS), get(lead, f.COUNTS), get(lead, f.SUMS)
-    pitch, stride, pad = get(node(net, s), col.PITCH), get(t, col.STRIDE), get(t, col.PAD)
+    below, pitch = get(node(net, s), col.PITCH), get(t, col.PITCH)
+    stride, pad = get(t, col.STRIDE), get(t, col.PAD)
+    old, bias = get(lead, f.ACTS) + get(t, col.BASE) * 4, get(net, f.WEIGHT) + get(t, col.BIAS) * 4
     for b in range(index(net, get(t, col.FORWARD))):
         entry = get(t, col.FORWARD) + 1 + 3 * b
         v, vectors = index(net, entry), index(net, entry + 1)
         weight = get(net, f.WEIGHT) + index(net, entry + 2) * 4
         for q in range(get(counts, n)):
             for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
-                if pull_window(
-                    works, group, frame, weight, vectors, pitch, i * stride - pad,
+                found = pull_window(
+                    works, group, frame, weight, vectors, below, i * stride - pad,
                     get(t, col.KERNEL), get(t, col.DILATION),
-                ):  # fmt: skip
-                    for g in range(group):
-                        add_row(get(works, g), t, i, v, vectors, sums + g * vectors * 64)
+                )  # fmt: skip
+                if not found:
+                    if afresh == 0:
+                        continue
+                    clear(sums, group * vectors * 16)
+                base = (bias if afresh else old + i * pitch * 4) + v * 64
+                for g in range(group):
+                    add_row(get(works, g), t, i, v, vectors, base, sums + g * vectors * 64)
 
 
 @kernel
@@ -160,7 +173,7 @@ def chained_rows(net: int, works: int, group: int, n: int, frame: int) -> None:
     The activation's rows hold changes, not values: only the next convolution reads them.
     """
     t, lead = node(net, n), get(works, 0)
-    above = node(net, get(t, col.FUSED))
+    above, afresh = node(net, get(t, col.FUSED)), get(t, col.AFRESH)
     z, y = get(t, col.BASE) * 4, get(above, col.BASE) * 4
     put(frame, SLOPE, get(net, f.WEIGHT) + get(above, col.SCALE) * 4)
     put(frame, ACTS, get(lead, f.ACTS) + z)
@@ -174,19 +187,19 @@ def chained_rows(net: int, works: int, group: int, n: int, frame: int) -> None:
     below, pitch = get(node(net, get(t, col.SOURCE)), col.PITCH), get(t, col.PITCH)
     each, mutants = below * vectors * 64, 1 if group == 1 else GROUP
     stride, pad, taps = get(t, col.STRIDE), get(t, col.PAD), get(t, col.KERNEL)
+    bias = get(net, f.WEIGHT) + get(t, col.BIAS) * 4
     listed, spans, counts = get(lead, f.NEXT_LIST), get(lead, f.SPANS), get(lead, f.COUNTS)
     open_list(listed, spans, counts, n)
     for q in range(get(counts, n)):
         for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
             open_row(listed, i)
-            row = i * stride - pad
+            row, offset = i * stride - pad, i * pitch * 4
             start, stop = begin(get(lead, f.LIST), row), begin(get(lead, f.LIST), row + taps)
-            if start >= stop:
+            if start >= stop and afresh == 0:
                 continue
-            pull_values(
-                mutants, vectors, frame, start, stop, weight - row * each, i * pitch * 4,
-                np.int64(0),
-            )  # fmt: skip
+            base = bias if afresh else get(frame, ACTS) + offset
+            at = weight - row * each
+            pull_values(mutants, vectors, frame, start, stop, at, offset, base)
             for g in range(group):
                 if get(get(frame, SUMS), g):
                     set_flag(get(get(works, g), f.CHANGED), get(t, col.FLAGS) + i, 1)
@@ -224,53 +237,3 @@ def convolution_whole(net: int, work: int, n: int) -> None:
             z = get(work, f.NEW) + (get(t, col.BASE) + i * get(t, col.PITCH) + v * 16) * 4
             for k in range(0, vectors * 64, 64):
                 store(z + k, add(load(bias + k), load(sums + k) if found else zero))
-
-
-@kernel
-def convolution_afresh(net: int, work: int, n: int) -> None:
-    """z' = bias + the taps' weights, in the order that the original's rows were summed in.
-
-    So equal k-mers keep bit-equal values, in the mutant as in the original, and stay ties.
-    """
-    t = node(net, n)
-    s = get(t, col.SOURCE)
-    below = node(net, s)
-    stride, pitch = get(t, col.STRIDE), get(t, col.PITCH)
-    target, weight = get(work, f.NEW) + get(t, col.BASE) * 4, get(net, f.WEIGHT)
-    records, channel, value = get(work, f.RECORDS), get(work, f.CHANNEL), get(work, f.VALUE)
-    for q in range(get(get(work, f.COUNTS), n)):
-        low = span(get(work, f.SPANS), n, 2 * q)
-        high = span(get(work, f.SPANS), n, 2 * q + 1)
-        start, stop = rows_read(
-            low,
-            high,
-            get(t, col.KERNEL),
-            stride,
-            get(t, col.DILATION),
-            get(t, col.PAD),
-            get(below, col.ROWS),
-        )
-        count = np.int64(0)
-        for i in range(start, stop + 1):
-            put(records, (i - start) * RECORD, count)
-            count = entries(
-                row_of(net, work, s, i), get(below, col.CHANNELS), channel, value, count
-            )
-        put(records, (stop + 1 - start) * RECORD, count)
-        for i in range(low, high + 1):
-            gather(
-                target + i * pitch * 4,
-                weight + get(t, col.BIAS) * 4,
-                weight + get(t, col.TAPS) * 4,
-                pitch,
-                get(below, col.CHANNELS),
-                i * stride - get(t, col.PAD),
-                get(t, col.DILATION),
-                get(t, col.KERNEL),
-                start,
-                stop,
-                records,
-                channel,
-                value,
-            )
-            set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)

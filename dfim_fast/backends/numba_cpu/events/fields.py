@@ -37,17 +37,16 @@ U_LANES = 25
 U_KNOWN = 26
 U_COEFFICIENT = 27
 U_LANE = 28
-RECORDS = 31  # where the entries of the rows in hand begin, see scatter.py
-QUOTIENTS = 32  # blob: the original's multipliers against the reference, at activations
-LIST = 33  # entries that are read, see lists.py
-NEXT_LIST = 34  # entries that are written
-PLACES = 35  # int64: where each entry's weights lie
-SELF = 36  # address of this header: a group of one
-DELTA = 37  # what the mutant changes at the node in hand
-SUMS = 38  # a few vectors per mutant
-FRAME = 39  # see pull.py
-ZEROS = 40  # a few vectors
-SIZE = 41
+QUOTIENTS = 31  # blob: the original's multipliers against the reference, at activations
+LIST = 32  # entries that are read, see lists.py
+NEXT_LIST = 33  # entries that are written
+PLACES = 34  # int64: where each entry's weights lie
+SELF = 35  # address of this header: a group of one
+DELTA = 36  # what the mutant changes at the node in hand
+SUMS = 37  # a few vectors per mutant
+FRAME = 38  # see pull.py
+ZEROS = 39  # a few vectors
+SIZE = 40
 
 # header of the network
 TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4

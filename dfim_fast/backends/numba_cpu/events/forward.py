@@ -12,7 +12,7 @@ from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.changed import row_of, same_spans, set_row, window_spans
-from dfim_fast.backends.numba_cpu.events.convolution import convolution, convolution_afresh
+from dfim_fast.backends.numba_cpu.events.convolution import convolution
 from dfim_fast.backends.numba_cpu.events.scatter import (
     changes,
     pour,
@@ -243,15 +243,13 @@ def pick_rows(net: int, work: int, n: int) -> None:
 def forward(net: int, works: int, group: int) -> None:
     """All nodes of a group of mutants, given the changed rows of node 0."""
     for n in range(1, get(net, f.NODES)):
-        op, afresh = get(node(net, n), col.OP), get(node(net, n), col.AFRESH)
+        op = get(node(net, n), col.OP)
         for g in range(group):
             work = get(works, g)
             if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
                 window_spans(net, work, n)
                 if op != col.CONV:
                     pool(net, work, n)
-                elif afresh:
-                    convolution_afresh(net, work, n)
             elif op == col.CONCAT_ROWS:
                 join_rows(net, work, n)
             elif op == col.TAKE_ROWS:
@@ -260,7 +258,7 @@ def forward(net: int, works: int, group: int) -> None:
                 same_spans(net, work, n)
                 if get(node(net, n), col.CHAIN) & col.FROM_BELOW == 0:
                     row_by_row(net, work, n)
-        if op == col.CONV and afresh == 0:
+        if op == col.CONV:
             convolution(net, works, group, n)
 
 

@@ -9,7 +9,7 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node
 from dfim_fast.backends.numba_cpu.events.backward import backward, forget
 from dfim_fast.backends.numba_cpu.events.changed import same_spans, window_spans
-from dfim_fast.backends.numba_cpu.events.convolution import convolution_afresh, convolution_whole
+from dfim_fast.backends.numba_cpu.events.convolution import convolution_whole
 from dfim_fast.backends.numba_cpu.events.forward import (
     join_rows,
     pick_rows,
@@ -50,9 +50,7 @@ def full_forward(net: int, x: np.ndarray, work: int) -> None:
             window_spans(net, work, n)
             # rows that no input reaches (padding only) are computed too
             add_span(get(work, f.SPANS), get(work, f.COUNTS), n, 0, get(node(net, n), col.ROWS) - 1)
-            if op == col.CONV and get(node(net, n), col.AFRESH):
-                convolution_afresh(net, work, n)
-            elif op == col.CONV:
+            if op == col.CONV:
                 convolution_whole(net, work, n)
             else:
                 pool(net, work, n)

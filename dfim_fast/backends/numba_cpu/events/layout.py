@@ -159,6 +159,8 @@ class Builder:
         self.floats, self.rows = base, flags
         for i, n in enumerate(self.trunk):
             self.fill(i, graph.nodes[n])
+            if self.of_bases(i):
+                self.table[i, col.CHAIN] |= col.BASE_ROWS
         self.chains()
         # what arrives at a convolution under an activation is never stored (see basis.py)
         stored = np.where(self.table[:, col.FUSED] < 0, 1, 0)
@@ -199,7 +201,7 @@ class Builder:
                 if high[col.STRIDE] == high[col.DILATION] == 1:
                     high[col.CHAIN] |= col.DOWN
                     gate[col.CHAIN] |= col.FROM_ABOVE
-                if not low[col.AFRESH] and low[col.DILATION] == 1:
+                if low[col.DILATION] == 1:
                     low[col.CHAIN] |= col.UP
                     gate[col.CHAIN] |= col.FROM_BELOW
                     high[col.CHAIN] |= col.FROM_BELOW
@@ -301,15 +303,10 @@ class Builder:
         bias = np.zeros(pitch, np.float32)
         bias[:outs] = op.bias
         row[col.BIAS] = self.put(bias)
-        if row[col.AFRESH]:
-            own = np.zeros((taps, inputs, pitch), np.float32)
-            own[:, :, :outs] = dense
-            row[col.TAPS] = self.put(own)
         below = int(self.table[source, col.PITCH])
         row[col.FORWARD_STEP] = w.dilation // gcd(w.stride, w.dilation)
-        if not row[col.AFRESH]:
-            found = self.blocks(padded(dense, below, pitch))
-            row[col.FORWARD] = self.put_index([len(found) // 3, *found])
+        found = self.blocks(padded(dense, below, pitch))
+        row[col.FORWARD] = self.put_index([len(found) // 3, *found])
         if below >= 16:
             transposed = padded(dense.transpose(0, 2, 1), pitch, below)
             table: list[int] = []

@@ -22,11 +22,14 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     get,
     lanes_set,
     load,
+    load_scalar,
     put,
     splat,
     store,
+    store_scalar,
     subtract,
 )
+from dfim_fast.backends.numba_cpu.events.spans import rows_read
 from dfim_fast.jit import kernel
 
 CODES, STARTS, FIRST, END, COUNT = 0, 1, 2, 3, 4  # entries; where rows begin; rows first..end - 1
@@ -187,3 +190,46 @@ def list_all(net: int, work: int, n: int) -> None:
         append_row(
             work + f.SELF * 8, np.int64(1), f.NEW, get(t, col.BASE), i, pitch, channels, entries)
     close_list(entries)
+
+
+@kernel
+def list_windows(net: int, works: int, group: int, n: int) -> None:
+    """List every entry that the changed rows of convolution n read, in any mutant's bases.
+
+    ``NEW`` holds all bases of a mutant, not the changed ones only.
+    """
+    t, lead = node(net, n), get(works, 0)
+    below = node(net, get(t, col.SOURCE))
+    entries, spans, counts = get(lead, f.LIST), get(lead, f.SPANS), get(lead, f.COUNTS)
+    open_list(entries, spans, counts, n)
+    for q in range(get(counts, n)):
+        low, high = rows_read(
+            span(spans, n, 2 * q), span(spans, n, 2 * q + 1), get(t, col.KERNEL),
+            get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD), get(below, col.ROWS),
+        )  # fmt: skip
+        if q == 0:
+            put(entries, FIRST, low)
+            put(entries, END, low)
+        for i in range(max(low, get(entries, END)), high + 1):
+            open_row(entries, i)
+            append_row(
+                works, group, f.NEW, get(below, col.BASE), i, get(below, col.PITCH),
+                get(below, col.CHANNELS), entries,
+            )  # fmt: skip
+    close_list(entries)
+
+
+@kernel
+def restore(net: int, work: int) -> None:
+    """Give the changed rows of the bases in ``NEW`` the original's values again."""
+    for n in range(get(net, f.NODES)):
+        t = node(net, n)
+        if get(t, col.CHAIN) & col.BASE_ROWS == 0:
+            continue
+        pitch, spans = get(t, col.PITCH), get(work, f.SPANS)
+        for q in range(get(get(work, f.COUNTS), n)):
+            for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
+                at = (get(t, col.BASE) + i * pitch) * 4
+                for c in range(0, pitch * 4, 4):
+                    store_scalar(
+                        get(work, f.NEW) + at + c, load_scalar(get(work, f.ACTS) + at + c))

@@ -191,25 +191,27 @@ def _results(builder: Any, frame: Any, marks: list[Any], entries: list[list[Any]
 
 
 def _values(builder: Any, args: Any, sums: Sums) -> None:
-    """z' = z + sum, and what an activation makes of it: y' - y."""
-    frame, offset = args[0], args[4]
+    """z' = base + sum, where the call ends in the address of base instead of the mutants' bits, and
+    what an activation makes of it: y' - y. The marks: where z' is not z."""
+    frame, offset, base = args[0], args[4], args[5]
     old_z, old_y = _row(builder, frame, ACTS, offset), _row(builder, frame, ABOVE, offset)
     slope = _get(builder, frame, SLOPE)
     marks, entries = [], []
     for g, row in enumerate(sums):
         new = _row(builder, frame, NEW + g, offset)
         target = _row(builder, frame, TARGETS + g, offset)
-        found = []
+        found, moved = [], []
         for v, change in enumerate(row):
-            z = builder.fadd(_load(builder, old_z, v), change)
+            z = builder.fadd(_load(builder, base, v), change)
             low = builder.fmul(z, _load(builder, slope, v))
             y = builder.select(_above(builder, z), z, low)
             delta = builder.fsub(y, _load(builder, old_y, v))
             _store(builder, z, new, v)
             _store(builder, delta, target, v)
             found.append(_differ(builder, delta, NONE))
+            moved.append(_differ(builder, z, _load(builder, old_z, v)))
         entries.append(found)
-        marks.append(_join(builder, [_differ(builder, change, NONE) for change in row]))
+        marks.append(_join(builder, moved))
     _results(builder, frame, marks, entries)
 
 
@@ -322,11 +324,20 @@ def _pull(
 
         return types.void(*[types.int64] * 6), generate
 
-    @kernel
     def call(frame: int, start: int, stop: int, weight: int, offset: int, changed: int) -> None:
         loop(frame, start, stop, weight, offset, changed)
 
-    return call
+    return _named(call, f"{finish.__name__}_{mutants}_{vectors}_{step}_{more}")
+
+
+def _named(function: Callable[..., None], name: str) -> Any:
+    """A kernel of a name of its own.
+
+    Names are what the linker tells functions by. Those of closures differ only in a number that is
+    counted in each process, so that a function from the disk cache could stand in for another.
+    """
+    function.__name__ = function.__qualname__ = name
+    return kernel(function)
 
 
 def _any_width(finish: Callable[[Any, Any, Sums], None], more: bool = False) -> Any:
@@ -339,7 +350,6 @@ def _any_width(finish: Callable[[Any, Any, Sums], None], more: bool = False) -> 
     a, b, c, d = (_pull(1, min(v, WIDE), finish, more=more) for v in range(1, 5))
     p, q, r, s = (_pull(GROUP, min(v, WIDE), finish, more=more) for v in range(1, 5))
 
-    @kernel
     def call(
         mutants: int, vectors: int, frame: int, start: int, stop: int, weight: int, offset: int,
         changed: int,
@@ -362,7 +372,7 @@ def _any_width(finish: Callable[[Any, Any, Sums], None], more: bool = False) -> 
         else:
             s(frame, start, stop, weight, offset, changed)
 
-    return call
+    return _named(call, f"{finish.__name__}_any_{more}")
 
 
 pull, pull_more = _any_width(_write), _any_width(_write, more=True)

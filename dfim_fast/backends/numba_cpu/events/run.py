@@ -100,6 +100,7 @@ class Run:
         blobs, winners = memory.acts[own], memory.winners[own]
         quotients = memory.quotients or blobs
         for work in (w for crew in memory.crews for w in crew.works):
+            work.take_bases(program.builder, memory.acts[0])
             work.header[f.ACTS] = memory.acts[0].ctypes.data
             work.header[f.WINNERS] = memory.winners[0].ctypes.data
             work.header[f.RULE] = program.kind

@@ -12,8 +12,6 @@ not depend on where a row stands, and equal windows get bit-equal sums.
 
 from __future__ import annotations
 
-import numpy as np
-
 from dfim_fast.backends.numba_cpu.events.simd import (
     differ,
     first_bit,
@@ -27,8 +25,6 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     store_scalar,
 )
 from dfim_fast.jit import kernel
-
-RECORD = 4  # integers per row with entries: where they begin, first target row, taps, weights
 
 
 @kernel
@@ -94,69 +90,6 @@ def pour(
             x = splat(load_scalar(value + e * 4))
             a = fma(x, load(weight + get(channel, e) * stride), a)
         store(target, a)
-
-
-@kernel
-def gather(
-    target: int,
-    bias: int,
-    weight: int,
-    pitch: int,
-    channels: int,
-    first: int,
-    step: int,
-    taps: int,
-    low: int,
-    high: int,
-    records: int,
-    channel: int,
-    value: int,
-) -> None:
-    """One output row: bias, then tap by tap the entries of the input rows low..high.
-
-    Tap j reads input row ``first + j * step``; row r's entries begin at record ``r - low``.
-    """
-    vectors = pitch >> 4
-    for v in range(0, vectors, 4):
-        # four at a time; those beyond the row read the next weights, and are not stored
-        o, left = v * 64, vectors - v
-        a, b = load(bias + o), load(bias + o + 64)
-        c, d = load(bias + o + 128), load(bias + o + 192)
-        for j in range(max(0, -((first - low) // step)), taps):
-            r = first + j * step
-            if r > high:
-                break
-            record = records + (r - low) * (RECORD * 8)
-            for e in range(get(record, 0), get(record, RECORD)):
-                x = splat(load_scalar(value + e * 4))
-                w = weight + (j * channels + get(channel, e)) * pitch * 4 + o
-                a, b = fma(x, load(w), a), fma(x, load(w + 64), b)
-                c, d = fma(x, load(w + 128), c), fma(x, load(w + 192), d)
-        store(target + o, a)
-        if left > 1:
-            store(target + o + 64, b)
-        if left > 2:
-            store(target + o + 128, c)
-        if left > 3:
-            store(target + o + 192, d)
-
-
-@kernel
-def entries(row: int, channels: int, channel: int, value: int, count: int) -> int:
-    """Append the non-zero entries of a row, in ascending order; returns the new number."""
-    zero = splat(np.float32(0))
-    for q in range((channels + 15) >> 4):
-        bits = differ(load(row + q * 64), zero)
-        left = channels - q * 16
-        if left < 16:
-            bits &= (1 << left) - 1
-        while bits != 0:
-            c = q * 16 + first_bit(bits)
-            put(channel, count, c)
-            store_scalar(value + count * 4, load_scalar(row + c * 4))
-            count += 1
-            bits &= bits - 1
-    return count
 
 
 @kernel

@@ -20,6 +20,7 @@ from dfim_fast.backends.numba_cpu.events.case import (
     Upstream,
 )
 from dfim_fast.backends.numba_cpu.events.forward import forward, head_inputs, linear_score
+from dfim_fast.backends.numba_cpu.events.lists import restore
 from dfim_fast.backends.numba_cpu.events.simd import (
     absolute,
     add,
@@ -362,6 +363,7 @@ def walk(
                     )
         for g in range(size):
             work = get(works, g)
+            restore(net, work)
             forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
         first += size
 
@@ -383,5 +385,6 @@ def walk_forward(
                 if index(net, get(node(net, n), col.HEADS)):
                     row = inputs.ctypes.data + (start + g) * inputs.shape[1] * 4
                     head_inputs(net, work, n, row)
+            restore(net, work)
             forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
         start += size

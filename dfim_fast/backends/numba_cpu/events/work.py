@@ -6,10 +6,16 @@ import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import LIST
-from dfim_fast.backends.numba_cpu.events.columns import CHANNELS, PITCH, ROWS
+from dfim_fast.backends.numba_cpu.events.columns import (
+    BASE,
+    BASE_ROWS,
+    CHAIN,
+    CHANNELS,
+    PITCH,
+    ROWS,
+)
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
 from dfim_fast.backends.numba_cpu.events.pull import FRAME, GROUP, WIDE
-from dfim_fast.backends.numba_cpu.events.scatter import RECORD
 
 
 class Work:
@@ -32,8 +38,9 @@ class Work:
         self.address = int(self.header.ctypes.data)
         self.header[f.SELF] = self.address
         self.owned: list[np.ndarray] = []
+        self.new = aligned(builder.floats + SLACK)
         for field, array in (
-            (f.NEW, aligned(builder.floats + SLACK)),
+            (f.NEW, self.new),
             (f.DIFFERENCE, aligned(builder.floats + SLACK)),
             (f.WINNER, aligned(builder.winners + SLACK)),
             (f.SCRATCH, aligned(widest + SLACK)),
@@ -51,7 +58,6 @@ class Work:
             (f.BAND_COUNT, np.zeros(1, np.int64)),
             (f.CHANNEL, np.zeros(most, np.int64)),
             (f.VALUE, np.zeros(most, np.float32)),
-            (f.RECORDS, np.zeros((longest + 2) * RECORD, np.int64)),
             (f.PLACES, np.zeros(most, np.int32)),
             (f.LIST, self.entries(most, longest)),
             (f.NEXT_LIST, self.entries(most, longest)),
@@ -62,6 +68,13 @@ class Work:
         ):
             self.owned.append(array)
             self.header[field] = array.ctypes.data
+
+    def take_bases(self, builder: Builder, acts: np.ndarray) -> None:
+        """Copy the original's bases to where the mutants' will stand."""
+        new = self.new
+        for row in builder.table[(builder.table[:, CHAIN] & BASE_ROWS) != 0]:
+            part = slice(row[BASE], row[BASE] + row[ROWS] * row[PITCH])
+            new[part] = acts[part]
 
     def entries(self, most: int, rows: int) -> np.ndarray:
         """An empty list of entries."""
