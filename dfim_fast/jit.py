@@ -10,11 +10,13 @@ therefore given ``np.int64(0)``, not ``0``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
 
 ROOT = Path(__file__).parent
 DEPTH = 2  # dfim_fast/backends/numba_cpu is one folder with all below it
@@ -36,9 +38,48 @@ def entry(function: Callable[..., Any]) -> Any:
         compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # nowhere to keep it: a read-only installation without a home folder
         return njit(nogil=True, error_model="numpy")(function)
+    renew_with_folder(compiled, function)
+    return compiled
+
+
+def renew_with_folder(compiled: Any, function: Callable[..., Any]) -> None:
+    """Let what is kept on disk count only while no file of the function's folder has changed."""
     inside = Path(function.__code__.co_filename).relative_to(ROOT).parent.parts[:DEPTH]
     compiled._cache._cache_file._source_stamp = stamp(ROOT.joinpath(*inside))
-    return compiled
+
+
+class ByAddress:
+    """A function that compiled code calls by its address; compiled when that is first asked for.
+
+    It is compiled once and kept on disk, and not again with every function that uses it.
+
+    Parameters
+    ----------
+    signature : str
+        As Numba writes it.
+    """
+
+    def __init__(self, signature: str, function: Callable[..., Any]) -> None:
+        self.signature, self.function = signature, function
+
+    @cached_property
+    def address(self) -> int:
+        """Of the compiled function, which takes and returns plain numbers."""
+        options = {"nopython": True, "nogil": True, "error_model": "numpy"}
+        made = CFunc(self.function, normalize_signature(self.signature), {}, options)
+        try:
+            made.enable_caching()
+            renew_with_folder(made, self.function)
+        except RuntimeError:  # as above
+            made = CFunc(self.function, normalize_signature(self.signature), {}, options)
+        made.compile()
+        self.compiled = made  # its code lives as long as this
+        return int(made.address)
+
+
+def by_address(signature: str) -> Callable[[Callable[..., Any]], ByAddress]:
+    """Decorator of functions that compiled code calls by address."""
+    return lambda function: ByAddress(signature, function)
 
 
 def is_ready(compiled: Any) -> bool:

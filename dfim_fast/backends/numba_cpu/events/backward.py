@@ -41,18 +41,20 @@ from dfim_fast.backends.numba_cpu.events.pull import (
     ABOVE,
     ACTS,
     EPSILON,
+    FUNCTIONS,
     GROUP,
     NEW,
     NOTHING,
+    QUOTIENTS,
     REFERENCE,
     SLOPE,
+    SLOPES,
     SUMS,
     TARGETS,
     UPSTREAM,
     WIDE,
+    pull,
     pull_bases,
-    pull_quotients,
-    pull_slopes,
 )
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
@@ -73,7 +75,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     subtract,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span, rows_read
-from dfim_fast.jit import kernel
+from dfim_fast.jit import by_address, kernel
 
 
 @kernel
@@ -190,6 +192,7 @@ def open_gate(net: int, works: int, group: int, a: int, frame: int) -> None:
     put(frame, UPSTREAM, get(lead, f.U_VALUES) + y if rows_of_u else np.int64(0))
     put(frame, NOTHING, get(lead, f.ZEROS))
     put(frame, SUMS, get(lead, f.SUMS))
+    put(frame, FUNCTIONS, get(lead, f.FUNCTIONS))
     for g in range(GROUP):
         put(frame, NEW + g, get(member(works, group, g), f.NEW) + z)
         put(frame, TARGETS + g, get(member(works, group, g), f.DIFFERENCE) + z)
@@ -236,7 +239,7 @@ def chained_rows_back(net: int, works: int, group: int, n: int, frame: int) -> N
     t, lead = node(net, n), get(works, 0)
     a = get(t, col.SOURCE)
     s = get(node(net, a), col.SOURCE)
-    below, rule = node(net, s), get(lead, f.RULE)
+    below, kind = node(net, s), SLOPES if get(lead, f.RULE) == col.GRADIENT else QUOTIENTS
     open_gate(net, works, group, a, frame)
     entry = get(t, col.BACK) + 3
     vectors, weight = index(net, entry + 1), get(net, f.WEIGHT) + index(net, entry + 2) * 4
@@ -254,10 +257,7 @@ def chained_rows_back(net: int, works: int, group: int, n: int, frame: int) -> N
                 continue
             at, offset = weight - row * each, r * pitch * 4
             clear(results, mutants * vectors * 16)
-            if rule == col.GRADIENT:
-                pull_slopes(mutants, vectors, frame, start, stop, at, offset, changed)
-            else:
-                pull_quotients(mutants, vectors, frame, start, stop, at, offset, changed)
+            pull(kind, mutants, vectors, frame, start, stop, at, offset, changed)
             list_gated(net, works, group, a, r, np.int64(0), vectors, results)
     close_list(get(lead, f.NEXT_LIST))
     swap(lead)
@@ -268,7 +268,8 @@ def gate_rows(net: int, works: int, group: int, a: int) -> None:
     """The same for what has arrived at activation a from elsewhere."""
     t, lead = node(net, a), get(works, 0)
     s = get(t, col.SOURCE)
-    below, rule, frame = node(net, s), get(lead, f.RULE), get(lead, f.FRAME)
+    below, frame = node(net, s), get(lead, f.FRAME)
+    kind = SLOPES if get(lead, f.RULE) == col.GRADIENT else QUOTIENTS
     open_gate(net, works, group, a, frame)
     whole, mutants = get(t, col.PITCH) >> 4, 1 if group == 1 else GROUP
     results, none = get(frame, SUMS), np.int64(0)
@@ -290,10 +291,7 @@ def gate_rows(net: int, works: int, group: int, a: int) -> None:
                     for k in range(0, vectors * 64, 64):
                         store(results + g * vectors * 64 + k, load(dv + k) if arrived else zero)
                 put(frame, SLOPE, get(net, f.WEIGHT) + (get(t, col.SCALE) + v * 16) * 4)
-                if rule == col.GRADIENT:
-                    pull_slopes(mutants, vectors, frame, none, none, none, at, changed)
-                else:
-                    pull_quotients(mutants, vectors, frame, none, none, none, at, changed)
+                pull(kind, mutants, vectors, frame, none, none, none, at, changed)
                 list_gated(net, works, group, a, r, v, vectors, results)
     close_list(get(lead, f.NEXT_LIST))
     swap(lead)
@@ -551,7 +549,7 @@ def rearranged_back(net: int, work: int, n: int) -> None:
                     send_row(net, work, n, i, k)
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def backward(net: int, works: int, group: int) -> None:
     """All nodes of a group of mutants, from the top of the trunk down to the sequence."""
     for n in range(get(net, f.NODES) - 1, 0, -1):

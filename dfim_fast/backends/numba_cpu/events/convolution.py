@@ -34,15 +34,17 @@ from dfim_fast.backends.numba_cpu.events.pull import (
     ACTS,
     CODE,
     DELTAS,
+    FUNCTIONS,
     GROUP,
+    MORE,
     NEW,
     PLACE,
     SLOPE,
     SUMS,
     TARGETS,
+    VALUES,
+    WRITE,
     pull,
-    pull_more,
-    pull_values,
 )
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
@@ -68,6 +70,7 @@ def open_frame(works: int, group: int, deltas: int, offset: int) -> int:
     put(frame, CODE, get(get(lead, f.LIST), CODES))
     put(frame, PLACE, get(lead, f.PLACES))
     put(frame, SUMS, get(lead, f.SUMS))
+    put(frame, FUNCTIONS, get(lead, f.FUNCTIONS))
     for g in range(GROUP):
         put(frame, DELTAS + g, get(member(works, group, g), deltas) + offset * 4)
     return frame
@@ -93,16 +96,15 @@ def pull_window(
     if step == 1:
         start, stop = begin(listed, row), begin(listed, row + taps)
         if start < stop:
-            pull(mutants, vectors, frame, start, stop, weight - row * each, none, none)
+            pull(WRITE, mutants, vectors, frame, start, stop, weight - row * each, none, none)
         return start < stop
     found = False
     for j in range(taps):
         r = row + j * step
         start, stop, at = begin(listed, r), begin(listed, r + 1), weight + (j - r) * each
-        if start < stop and found:
-            pull_more(mutants, vectors, frame, start, stop, at, none, none)
-        elif start < stop:
-            pull(mutants, vectors, frame, start, stop, at, none, none)
+        if start < stop:
+            kind = MORE if found else WRITE
+            pull(kind, mutants, vectors, frame, start, stop, at, none, none)
             found = True
     return found
 
@@ -199,7 +201,7 @@ def chained_rows(net: int, works: int, group: int, n: int, frame: int) -> None:
                 continue
             base = bias if afresh else get(frame, ACTS) + offset
             at = weight - row * each
-            pull_values(mutants, vectors, frame, start, stop, at, offset, base)
+            pull(VALUES, mutants, vectors, frame, start, stop, at, offset, base)
             for g in range(group):
                 if get(get(frame, SUMS), g):
                     set_flag(get(get(works, g), f.CHANGED), get(t, col.FLAGS) + i, 1)

@@ -46,7 +46,10 @@ DELTA = 36  # what the mutant changes at the node in hand
 SUMS = 37  # a few vectors per mutant
 FRAME = 38  # see pull.py
 ZEROS = 39  # a few vectors
-SIZE = 40
+FUNCTIONS = 40  # addresses, see pull.py
+FORWARD = 41  # addresses of the two ways through the trunk
+BACKWARD = 42
+SIZE = 43
 
 # header of the network
 TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4

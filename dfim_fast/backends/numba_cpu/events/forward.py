@@ -35,7 +35,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     total,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span
-from dfim_fast.jit import kernel
+from dfim_fast.jit import by_address, kernel
 
 
 @kernel
@@ -239,7 +239,7 @@ def pick_rows(net: int, work: int, n: int) -> None:
         copy_rows(net, work, n, s, first, step, low, high)
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def forward(net: int, works: int, group: int) -> None:
     """All nodes of a group of mutants, given the changed rows of node 0."""
     for n in range(1, get(net, f.NODES)):

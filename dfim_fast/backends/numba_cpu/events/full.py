@@ -7,7 +7,7 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node
-from dfim_fast.backends.numba_cpu.events.backward import backward, forget
+from dfim_fast.backends.numba_cpu.events.backward import forget
 from dfim_fast.backends.numba_cpu.events.changed import same_spans, window_spans
 from dfim_fast.backends.numba_cpu.events.convolution import convolution_whole
 from dfim_fast.backends.numba_cpu.events.forward import (
@@ -19,6 +19,7 @@ from dfim_fast.backends.numba_cpu.events.forward import (
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at
 from dfim_fast.backends.numba_cpu.events.pool_back import touch
 from dfim_fast.backends.numba_cpu.events.simd import (
+    call,
     get,
     load,
     load_scalar,
@@ -84,7 +85,7 @@ def full_backward(net: int, top: int, work: int, floats: int) -> None:
                 store(
                     row + v * 64, load(top + (get(t, col.TOP) + i * get(t, col.PITCH) + v * 16) * 4)
                 )
-    backward(net, work + f.SELF * 8, np.int64(1))
+    call(get(work, f.BACKWARD), net, work + f.SELF * 8, np.int64(1))
     forget(net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS))
 
 

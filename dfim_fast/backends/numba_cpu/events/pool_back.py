@@ -119,7 +119,7 @@ def max_pool_back(net: int, work: int, n: int) -> None:
 
 @kernel
 def touched_lanes(net: int, work: int, n: int, i: int, v: int) -> int:
-    """Channels of a window whose pooled value, winner, or value where the reference wins changed."""
+    """Channels of a window whose pooled value, winner, or value where r wins changed."""
     t = node(net, n)
     s, pitch = get(t, col.SOURCE), get(t, col.PITCH)
     below, acts = node(net, s), get(work, f.ACTS)

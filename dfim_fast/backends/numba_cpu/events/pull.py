@@ -9,15 +9,15 @@ of the group. Entries come in ascending order of row and channel, each in a mult
 own, so that a sum does not depend on the group (an entry that a mutant does not have adds an exact
 zero) nor on how many vectors go together.
 
-What becomes of the sums is part of the function, so that they need not leave the registers:
-``pull`` writes them, ``pull_more`` adds them to what stands there, ``pull_values`` makes a row of a
-convolution and of the activation above it, ``pull_slopes`` and ``pull_quotients`` send them through
-the activation below.
+What becomes of the sums is part of the function, so that they need not leave the registers: WRITE
+writes them, MORE adds them to what stands there, VALUES makes a row of a convolution and of the
+activation above it, SLOPES and QUOTIENTS send them through the activation below.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -34,9 +34,10 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     LANES,
     VECTOR,
     bits_of,
+    get,
     splat_of,
 )
-from dfim_fast.jit import kernel
+from dfim_fast.jit import entry, kernel
 
 GROUP = 3  # mutants: the alternates of a position
 BASE_VECTORS = 2  # of four bases at four positions each
@@ -54,7 +55,8 @@ REFERENCE = 6  # the reference's values below the activation
 EPSILON = 7  # float32
 UPSTREAM = 8  # what arrives at the activation in the original; 0 where marked lanes are looked up
 NOTHING = 9  # zeros for as many vectors as go together
-DELTAS = 10  # for each mutant: what its entries are multiplied with
+FUNCTIONS = 10  # addresses
+DELTAS = 11  # for each mutant: what its entries are multiplied with
 NEW = DELTAS + GROUP  # its values below the activation
 TARGETS = NEW + GROUP  # what is written
 FRAME = TARGETS + GROUP
@@ -308,86 +310,96 @@ def _quotients(builder: Any, args: Any, sums: Sums) -> None:
     _results(builder, frame, marks, entries)
 
 
-def _pull(
-    mutants: int, vectors: int, finish: Callable[[Any, Any, Sums], None], *, more: bool = False,
-    scale: int | None = None,
+Finish = Callable[[Any, Any, Sums], None]
+
+# kind of function: what becomes of the sums, and whether they are added to what ``SUMS`` holds.
+# Slopes and quotients are, so that they also serve where something else than a convolution sent it.
+WRITE, MORE, VALUES, SLOPES, QUOTIENTS, BASES = range(6)
+KINDS: tuple[tuple[Finish, bool], ...] = (
+    (_write, False), (_write, True), (_values, False), (_slopes, True), (_quotients, True))
+SLOTS = 8 * len(KINDS) + 2
+ARGUMENTS = 6  # frame, first and last entry (not included), weights, offset of the row, and mutants
+_TYPE = ir.FunctionType(ir.VoidType(), [I64] * ARGUMENTS)
+
+
+def _define(
+    module: Any, name: str, mutants: int, vectors: int, finish: Finish, more: bool, scale: int
 ) -> Any:
-    """A compiled function for so many mutants and vectors."""
-    step = vectors * BYTES if scale is None else scale
-
-    @intrinsic
-    def loop(_: Any, frame: Any, start: Any, stop: Any, weight: Any, offset: Any,
-             changed: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            finish(builder, args, _lanes(builder, args, mutants, vectors, step, more))
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 6), generate
-
-    def call(frame: int, start: int, stop: int, weight: int, offset: int, changed: int) -> None:
-        loop(frame, start, stop, weight, offset, changed)
-
-    return _named(call, f"{finish.__name__}_{mutants}_{vectors}_{step}_{more}")
+    """One function, for so many mutants and vectors."""
+    function = ir.Function(module, _TYPE, name)
+    function.linkage = "internal"
+    builder = ir.IRBuilder(function.append_basic_block())
+    args = list(function.args)
+    finish(builder, args, _lanes(builder, args, mutants, vectors, scale, more))
+    builder.ret_void()
+    return function
 
 
-def _named(function: Callable[..., None], name: str) -> Any:
-    """A kernel of a name of its own.
+@intrinsic
+def _define_all(_: Any, out: Any) -> Any:
+    """Make all functions, and write their addresses.
 
-    Names are what the linker tells functions by. Those of closures differ only in a number that is
-    counted in each process, so that a function from the disk cache could stand in for another.
+    They are called by address: compiled once, they stay out of what calls them, which else would
+    optimise each of them again at every level.
     """
-    function.__name__ = function.__qualname__ = name
-    return kernel(function)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def put(slot: int, *how: Any) -> None:
+            made = _define(builder.module, f"dfim_pull_{slot}", *how)
+            _put(builder, builder.ptrtoint(made, I64), args[0], slot)
+
+        for kind, (finish, more) in enumerate(KINDS):
+            for group, mutants in enumerate((1, GROUP)):
+                for vectors in range(1, WIDE + 1):
+                    slot = 8 * kind + 4 * group + vectors - 1
+                    put(slot, mutants, vectors, finish, more, vectors * BYTES)
+        for group, mutants in enumerate((1, GROUP)):
+            put(8 * BASES + group, mutants, BASE_VECTORS, _write, False, 1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
 
 
-def _any_width(finish: Callable[[Any, Any, Sums], None], more: bool = False) -> Any:
-    """The function for one mutant or a group, and as many vectors as are asked for.
+@entry
+def _addresses(out: np.ndarray) -> None:
+    _define_all(out.ctypes.data)
 
-    Its arguments: mutants (1 or GROUP), vectors, address of the frame, first and last entry (not
-    included), address of entry 0's weights, and where there are new rows the offset of the row in
-    bytes and a bit for each mutant that has one.
+
+@cache
+def functions() -> np.ndarray:
+    """Addresses of all functions (SLOTS,); kept as long as the process lives."""
+    out = np.zeros(SLOTS, np.int64)
+    _addresses(out)
+    return out
+
+
+@intrinsic
+def _call(_: Any, address: Any, frame: Any, start: Any, stop: Any, weight: Any, offset: Any,
+          last: Any) -> Any:  # fmt: skip
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.call(builder.inttoptr(args[0], _TYPE.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * (1 + ARGUMENTS)), generate
+
+
+@kernel
+def pull(
+    kind: int, mutants: int, vectors: int, frame: int, start: int, stop: int, weight: int,
+    offset: int, last: int,
+) -> None:  # fmt: skip
+    """Call the function of a kind for 1 mutant or a GROUP, and 1 to WIDE vectors.
+
+    ``start``, ``stop``: entries. ``weight``: address of entry 0's. Where there are new rows,
+    ``offset`` is that of the row in bytes, and ``last`` has a bit for each mutant that has one (or
+    is the address of VALUES' base).
     """
-    a, b, c, d = (_pull(1, min(v, WIDE), finish, more=more) for v in range(1, 5))
-    p, q, r, s = (_pull(GROUP, min(v, WIDE), finish, more=more) for v in range(1, 5))
-
-    def call(
-        mutants: int, vectors: int, frame: int, start: int, stop: int, weight: int, offset: int,
-        changed: int,
-    ) -> None:  # fmt: skip
-        if mutants == 1:
-            if vectors == 1:
-                a(frame, start, stop, weight, offset, changed)
-            elif vectors == 2:
-                b(frame, start, stop, weight, offset, changed)
-            elif vectors == 3:
-                c(frame, start, stop, weight, offset, changed)
-            else:
-                d(frame, start, stop, weight, offset, changed)
-        elif vectors == 1:
-            p(frame, start, stop, weight, offset, changed)
-        elif vectors == 2:
-            q(frame, start, stop, weight, offset, changed)
-        elif vectors == 3:
-            r(frame, start, stop, weight, offset, changed)
-        else:
-            s(frame, start, stop, weight, offset, changed)
-
-    return _named(call, f"{finish.__name__}_any_{more}")
-
-
-pull, pull_more = _any_width(_write), _any_width(_write, more=True)
-pull_values = _any_width(_values)
-# these add to ``SUMS``, so that they also serve where something else than a convolution sent it
-pull_slopes, pull_quotients = _any_width(_slopes, more=True), _any_width(_quotients, more=True)
-_one_base = _pull(1, BASE_VECTORS, _write, scale=1)
-_all_bases = _pull(GROUP, BASE_VECTORS, _write, scale=1)
+    slot = 8 * kind + 4 * (mutants > 1) + vectors - 1
+    _call(get(get(frame, FUNCTIONS), slot), frame, start, stop, weight, offset, last)
 
 
 @kernel
 def pull_bases(mutants: int, frame: int, start: int, stop: int, weight: int) -> None:
     """Down to the sequence: ``PLACE`` says how many bytes behind ``weight`` an entry's lie."""
-    none = np.int64(0)
-    if mutants == 1:
-        _one_base(frame, start, stop, weight, none, none)
-    else:
-        _all_bases(frame, start, stop, weight, none, none)
+    none, slot = np.int64(0), 8 * BASES + (mutants > 1)
+    _call(get(get(frame, FUNCTIONS), slot), frame, start, stop, weight, none, none)

@@ -243,6 +243,18 @@ def get_short(_: Any, address: Any, i: Any) -> Any:
 
 
 @intrinsic
+def call(_: Any, address: Any, a: Any, b: Any, c: Any) -> Any:
+    """Call a function of three integers by its address."""
+    kind = ir.FunctionType(ir.VoidType(), [I64] * 3)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), generate
+
+
+@intrinsic
 def total(_: Any, v: Any) -> Any:
     """The sum over the lanes, always in the same tree order."""
 

@@ -8,7 +8,7 @@ from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.arriving import arriving_at
-from dfim_fast.backends.numba_cpu.events.backward import backward, forget
+from dfim_fast.backends.numba_cpu.events.backward import forget
 from dfim_fast.backends.numba_cpu.events.case import (
     CENTRED,
     PROJECTED,
@@ -19,11 +19,12 @@ from dfim_fast.backends.numba_cpu.events.case import (
     Part,
     Upstream,
 )
-from dfim_fast.backends.numba_cpu.events.forward import forward, head_inputs, linear_score
+from dfim_fast.backends.numba_cpu.events.forward import head_inputs, linear_score
 from dfim_fast.backends.numba_cpu.events.lists import restore
 from dfim_fast.backends.numba_cpu.events.simd import (
     absolute,
     add,
+    call,
     flag,
     fma,
     get,
@@ -309,7 +310,7 @@ def walk(
         for g in range(size):
             mutate(net, mutated, first + g, get(works, g))
             put(get(works, g), f.U_KIND, upstream.kind)
-        forward(net, works, size)
+        call(get(get(works, 0), f.FORWARD), net, works, size)
         for k in range(part.task, part.last_task):
             layer = k if dense else 0
             if len(tops):
@@ -328,7 +329,7 @@ def walk(
                     put(work, f.U_LANE, m - part.tile)
                     at = upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4
                     put(work, f.U_COEFFICIENT, at)
-                backward(net, works, size)
+                call(get(get(works, 0), f.BACKWARD), net, works, size)
                 for g in range(size):
                     work, row = get(works, g), first + g if dense else g
                     if r == part.reference:
@@ -378,7 +379,7 @@ def walk_forward(
         size = alike(mutated, start, last, group)
         for g in range(size):
             mutate(net, mutated, start + g, get(works, g))
-        forward(net, works, size)
+        call(get(get(works, 0), f.FORWARD), net, works, size)
         for g in range(size):
             work = get(works, g)
             for n in range(get(net, f.NODES)):

@@ -6,6 +6,7 @@ import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import LIST
+from dfim_fast.backends.numba_cpu.events.backward import backward
 from dfim_fast.backends.numba_cpu.events.columns import (
     BASE,
     BASE_ROWS,
@@ -14,8 +15,9 @@ from dfim_fast.backends.numba_cpu.events.columns import (
     PITCH,
     ROWS,
 )
+from dfim_fast.backends.numba_cpu.events.forward import forward
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
-from dfim_fast.backends.numba_cpu.events.pull import FRAME, GROUP, WIDE
+from dfim_fast.backends.numba_cpu.events.pull import FRAME, GROUP, WIDE, functions
 
 
 class Work:
@@ -37,6 +39,7 @@ class Work:
         self.header = np.zeros(f.SIZE, np.int64)
         self.address = int(self.header.ctypes.data)
         self.header[f.SELF] = self.address
+        self.header[[f.FORWARD, f.BACKWARD]] = forward.address, backward.address
         self.owned: list[np.ndarray] = []
         self.new = aligned(builder.floats + SLACK)
         for field, array in (
@@ -65,6 +68,7 @@ class Work:
             (f.SUMS, aligned(16 * GROUP * 4)),
             (f.FRAME, np.zeros(FRAME, np.int64)),
             (f.ZEROS, aligned(16 * WIDE)),
+            (f.FUNCTIONS, functions()),
         ):
             self.owned.append(array)
             self.header[field] = array.ctypes.data
