@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,6 +24,7 @@ DEFAULT_MEMORY = 2_000_000_000  # bytes of workspace
 REFERENCE_BYTES = 16  # of a position of one reference: four bases in float32
 TILE_BYTES = 8_000_000  # activations of one tile: near the cache, large enough for the products
 TILE_RANGE = (4, 64)  # mutants
+KEPT = 4  # studies of a graph, each as large as a mask
 CONE_SHARE = 0.8  # of a whole pass: above it windows cost more to handle than they save
 
 
@@ -150,6 +153,31 @@ def dense_reason(graph: Graph, found: Cones) -> str | None:
     return None
 
 
+Study = tuple[np.ndarray, Cones | None, str, str]
+_studies: WeakKeyDictionary[Graph, dict[Any, Study]] = WeakKeyDictionary()
+
+
+def study(
+    graph: Graph, tasks: tuple[int, ...], sources: np.ndarray, targets: np.ndarray, work: int
+) -> Study:
+    """What the architecture connects (K, S, T), and the cones, strategy and reason chosen."""
+    # the columns of one output share their cones
+    ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}
+    by_end = {end: reach(graph, graph.tasks[t], sources, targets) for end, t in ends.items()}
+    reachable = np.stack([by_end[graph.tasks[t].node, graph.tasks[t].position] for t in tasks])
+    return reachable, *choose_strategy(graph, tasks, sources, targets, work)
+
+
+def remembered(graph: Graph, key: Any, make: Callable[[], Study]) -> Study:
+    """The study of an earlier call with the same key: it can take longer than a map."""
+    kept = _studies.setdefault(graph, {})
+    if key not in kept:
+        if len(kept) >= KEPT:
+            kept.pop(next(iter(kept)))
+        kept[key] = make()
+    return kept[key]
+
+
 def planned_work(
     graph: Graph, tasks: tuple[int, ...], found: Cones | None, work: int, mutants: int, count: int
 ) -> int:
@@ -209,14 +237,14 @@ def make_plan(
             f"{n_references} references of a sequence take {held / 1e6:.3g} MB, more than the "
             f"memory_limit of {budget / 1e6:.3g} MB; use fewer of them"
         )
-    # the columns of one output share their cones
-    ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}
-    by_end = {end: reach(graph, graph.tasks[t], where, table) for end, t in ends.items()}
-    reachable = np.stack([by_end[graph.tasks[t].node, graph.tasks[t].position] for t in tasks])
     work, mutants = pass_cost(graph, tasks), 3 * len(where)
     backward = work * mutants * len(tasks) * max(n_references, 1)
     forward = work * mutants * max(n_references, 1)
-    found, strategy, reason = choose_strategy(graph, tasks, where, table, work)
+    read = None if targets is None else np.asarray(targets).tobytes()
+    key = (tasks, where.tobytes(), read, window)
+    reachable, found, strategy, reason = remembered(
+        graph, key, lambda: study(graph, tasks, where, table, work)
+    )
     planned = planned_work(graph, tasks, found, work, mutants, n_references)
     return Plan(
         graph=graph,
