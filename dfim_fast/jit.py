@@ -74,7 +74,7 @@ class ByAddress:
             made = CFunc(self.function, normalize_signature(self.signature), {}, options)
         made.compile()
         self.compiled = made  # its code lives as long as this
-        return int(made.address)
+        return made.address  # type: ignore[return-value]
 
 
 def by_address(signature: str) -> Callable[[Callable[..., Any]], ByAddress]:

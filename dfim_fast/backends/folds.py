@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dfim_fast.backends.base import Backend, Effects, SequenceMap
+from dfim_fast.backends.base import Backend, Effects, Into, SequenceMap
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
 
@@ -40,7 +40,10 @@ class Folds(Backend):
     def predictions(self, x: np.ndarray) -> np.ndarray:
         return self.mean([m.predictions(x) for m in self.members])
 
-    def maps(self, x: np.ndarray, references: np.ndarray | None) -> Iterator[SequenceMap]:
+    def maps(
+        self, x: np.ndarray, references: np.ndarray | None, into: Sequence[Into] | None = None
+    ) -> Iterator[SequenceMap]:
+        # each fold needs arrays of its own
         for found in zip(*(m.maps(x, references) for m in self.members), strict=True):
             yield self.combine(found)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from dfim_fast.backends.base import Into
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, made_with, make_request, warn_delta
 from dfim_fast.maps.storage import Room
@@ -242,6 +243,16 @@ def interaction_map(
     return compute(request, out, progress)
 
 
+def places(arrays: dict[str, Any], i: int, several: bool) -> Into:
+    """Where interactions of sequence i and their standard errors go, tasks first."""
+
+    def of(name: str) -> Any:
+        array = arrays.get(name)
+        return array if array is None else array[:, i] if several else array[i][None]
+
+    return of("fis"), of("standard_error")
+
+
 def compute(request: Request, out: str | Path | None, progress: bool) -> InteractionMap:
     """Carry out a request."""
     plan, several = request.plan, request.several
@@ -270,16 +281,11 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
             own = request.own_references(first, last)
             x, into = request.x[first:last], None
             if room.group is None:
-                spreads = arrays.get("standard_error")
-                into = [
-                    tuple(a if a is None else a[:, i] if several else a[i][None]
-                          for a in (arrays["fis"], spreads))
-                    for i in range(first, last)
-                ]
+                into = [places(arrays, i, several) for i in range(first, last)]
             for i, result in enumerate(request.backend.maps(x, own, into), first):
                 for name, array in arrays.items():
                     value = getattr(result, name)
-                    if into and np.may_share_memory(value, array):
+                    if into and np.may_share_memory(np.asarray(value), array):
                         continue  # written where it belongs
                     if several:
                         array[:, i] = value

@@ -15,6 +15,19 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
+from dfim_fast.backends.numba_cpu.events.finish import (
+    ABOVE,
+    ACTS,
+    CODE,
+    DELTAS,
+    FUNCTIONS,
+    GROUP,
+    NEW,
+    PLACE,
+    SLOPE,
+    SUMS,
+    TARGETS,
+)
 from dfim_fast.backends.numba_cpu.events.lists import (
     CODES,
     COUNT,
@@ -29,23 +42,7 @@ from dfim_fast.backends.numba_cpu.events.lists import (
     open_row,
     swap,
 )
-from dfim_fast.backends.numba_cpu.events.pull import (
-    ABOVE,
-    ACTS,
-    CODE,
-    DELTAS,
-    FUNCTIONS,
-    GROUP,
-    MORE,
-    NEW,
-    PLACE,
-    SLOPE,
-    SUMS,
-    TARGETS,
-    VALUES,
-    WRITE,
-    pull,
-)
+from dfim_fast.backends.numba_cpu.events.pull import MORE, VALUES, WRITE, pull
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,

@@ -13,7 +13,7 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.changed import row_of, same_spans, set_row, window_spans
 from dfim_fast.backends.numba_cpu.events.convolution import convolution
-from dfim_fast.backends.numba_cpu.events.scatter import (
+from dfim_fast.backends.numba_cpu.events.pour import (
     changes,
     pour,
 )

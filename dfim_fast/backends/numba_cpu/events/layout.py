@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
-from dfim_fast.backends.numba_cpu.events.pull import WIDE
+from dfim_fast.backends.numba_cpu.events.finish import WIDE
 from dfim_fast.graph.graph import Graph, GraphNode
 from dfim_fast.ops.add import Add
 from dfim_fast.ops.affine import Affine

@@ -11,6 +11,8 @@ next is written.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
@@ -123,7 +125,7 @@ def swap(work: int) -> None:
 @kernel
 def any_flag(works: int, group: int, field: int, row: int) -> int:
     """Whether any mutant of the group has this row flagged."""
-    found = np.int64(0)
+    found: Any = np.int64(0)
     for g in range(group):
         found |= flag(get(get(works, g), field), row)
     return found

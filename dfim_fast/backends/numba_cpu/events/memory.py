@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dfim_fast.backends.numba_cpu.events.finish import GROUP
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
-from dfim_fast.backends.numba_cpu.events.pull import GROUP
 from dfim_fast.backends.numba_cpu.events.work import Crew
 from dfim_fast.ops.base import Array
 

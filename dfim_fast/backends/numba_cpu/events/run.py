@@ -123,9 +123,10 @@ class Run:
         if self.into is None:
             spread = np.zeros(shape, np.float32) if self.groups > 1 else None
             self.into = np.zeros(shape, np.float32), spread
+        rows = [[] if a is None else [task.ctypes.data for task in a] for a in self.into]
         self.found = Found(
-            *(np.array([] if a is None else [t.ctypes.data for t in a], np.int64)
-              for a in self.into),
+            np.array(rows[0], np.int64),
+            np.array(rows[1], np.int64),
             width,
             np.zeros((self.tasks, many), np.float32),
             np.repeat(scores[:, :1].astype(np.float32), many, axis=1),

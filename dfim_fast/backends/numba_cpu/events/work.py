@@ -15,9 +15,10 @@ from dfim_fast.backends.numba_cpu.events.columns import (
     PITCH,
     ROWS,
 )
+from dfim_fast.backends.numba_cpu.events.finish import FRAME, GROUP, WIDE
 from dfim_fast.backends.numba_cpu.events.forward import forward
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
-from dfim_fast.backends.numba_cpu.events.pull import FRAME, GROUP, WIDE, functions
+from dfim_fast.backends.numba_cpu.events.pull import functions
 
 
 class Work:

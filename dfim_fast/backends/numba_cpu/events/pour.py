@@ -1,14 +1,4 @@
-"""The inner loop of everything: non-zero entries of rows times their blocks of weights.
-
-``target[first + t * step] += sum_e value[e] * block[channel[e]][t]`` for the taps t that land
-inside ``low..high``. Blocks are (taps, pitch) and contiguous, so with step 1 the taps of one entry
-are one run of floats. Eight vectors of it are held in registers while a row's entries are added.
-Where the weights are larger than the first-level cache, all rows take their turn on one stretch of
-every block before the next.
-
-The order of a sum is (stretch of taps, row, channel), counted from the block's first tap: it does
-not depend on where a row stands, and equal windows get bit-equal sums.
-"""
+"""From the trunk into dense layers: a row's changes times their rows of weights."""
 
 from __future__ import annotations
 
