@@ -285,7 +285,7 @@ def compute(request: Request, out: str | Path | None, progress: bool) -> Interac
             for i, result in enumerate(request.backend.maps(x, own, into), first):
                 for name, array in arrays.items():
                     value = getattr(result, name)
-                    if into and np.may_share_memory(np.asarray(value), array):
+                    if into and np.may_share_memory(value, array):
                         continue  # written where it belongs
                     if several:
                         array[:, i] = value

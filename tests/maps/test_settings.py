@@ -228,7 +228,7 @@ def test_a_run_that_fails_leaves_no_store(tmp_path, monkeypatch, error):
 
     real = NumbaBackend.maps
 
-    def half(self, x, references):
+    def half(self, x, references, into=None):
         yield from real(self, x, references)
         raise error
 
