@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from events_helpers import Maker, compare, one_hot
+from events_helpers import Maker, compare, one_hot, random_graph
 
 from dfim_fast.backends.numba_cpu.events.layout import unsupported
 from dfim_fast.backends.numba_cpu.events.program import compile_events
@@ -192,6 +192,29 @@ def test_rows_go_where_they_are_asked_to(head: int, method: str) -> None:
     none = program.run(x, references, *(a[:0] for a in args[2:]))
     assert none.fis.shape == (1, 0, 30)
     assert np.allclose(none.attributions, plain.attributions, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["gradient", "deeplift"])
+@pytest.mark.parametrize("seed", range(12))
+def test_restricted_targets_are_columns_of_the_whole_map(seed: int, method: str) -> None:
+    rng = np.random.default_rng(1000 + seed)
+    graph = random_graph(rng).astype(np.float32)
+    length = graph.length
+    codes = rng.integers(0, 4, length).astype(np.int8)
+    references = shuffled(codes, 2) if method == "deeplift" else None
+    mutants = single_nucleotide(codes, np.arange(length))
+    program = compile_events(graph, list(range(len(graph.tasks))), method, Rule())
+    args = one_hot(codes), references, mutants.start, mutants.width, mutants.columns
+    whole = program.run(*args)
+    near = mutants.start[:, None] + np.arange(-3, 4)
+    near = np.where((near < 0) | (near >= length), -1, near)
+    for targets in (near, np.array([2, 3, length - 2])):
+        some = program.run(*args, targets=targets)
+        columns = np.broadcast_to(targets, (len(mutants.start), targets.shape[-1]))
+        expected = np.take_along_axis(whole.fis, np.maximum(columns, 0)[None], 2)
+        assert np.array_equal(some.fis, np.where(columns >= 0, expected, 0))
+        assert np.array_equal(some.self_effect, whole.self_effect)
+        assert np.array_equal(some.attributions, whole.attributions)
 
 
 def test_smooth_trunk_is_refused_with_a_reason() -> None:

@@ -33,7 +33,7 @@ class Case(NamedTuple):
     mean : ndarray (K, L in whole vectors)
         Its mean over the groups.
     balanced : bool
-        Whether to add up what a mutant changes in sum C and sum |C|.
+        Whether to add up what a mutant changes in sum C and sum |C|: all positions are targets.
     """
 
     references: np.ndarray

@@ -35,6 +35,7 @@ from dfim_fast.backends.numba_cpu.events.lists import (
     open_row,
     swap,
 )
+from dfim_fast.backends.numba_cpu.events.need import needed
 from dfim_fast.backends.numba_cpu.events.pull import QUOTIENTS, SLOPES, pull, pull_bases
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
@@ -87,6 +88,9 @@ def spread_spans(net: int, work: int, n: int) -> None:
             span(spans, n, 2 * q), span(spans, n, 2 * q + 1), get(t, col.KERNEL),
             get(t, col.STRIDE), get(t, col.DILATION), get(t, col.PAD), get(below, col.ROWS),
         )
+        low, high = needed(work, s, low, high)
+        if high < low:
+            continue
         if get(below, col.PITCH) < 16:  # whole blocks of positions
             high = min(low + ((high - low) | 7), get(below, col.ROWS) - 1)
         add_span(spans, counts, s, low, high)

@@ -49,7 +49,9 @@ ZEROS = 39  # a few vectors
 FUNCTIONS = 40  # addresses, see pull.py
 FORWARD = 41  # addresses of the two ways through the trunk
 BACKWARD = 42
-SIZE = 43
+NARROW = 43  # 1: the targets are restricted, and need only
+NEED = 44  # these rows of each node, see need.py
+SIZE = 45
 
 # header of the network
 TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4

@@ -44,13 +44,14 @@ def full_forward(net: int, x: np.ndarray, work: int) -> None:
             store_scalar(get(work, f.NEW) + (base + i * pitch + b) * 4, x[i, b])
     for i in range(get(net, f.ROWS)):
         set_flag(get(work, f.CHANGED), i, 1)
-    add_span(get(work, f.SPANS), get(work, f.COUNTS), 0, 0, len(x) - 1)
+    add_span(get(work, f.SPANS), get(work, f.COUNTS), np.int64(0), np.int64(0), len(x) - 1)
     for n in range(1, get(net, f.NODES)):
         op = get(node(net, n), col.OP)
         if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
             window_spans(net, work, n)
             # rows that no input reaches (padding only) are computed too
-            add_span(get(work, f.SPANS), get(work, f.COUNTS), n, 0, get(node(net, n), col.ROWS) - 1)
+            last = get(node(net, n), col.ROWS) - 1
+            add_span(get(work, f.SPANS), get(work, f.COUNTS), n, np.int64(0), last)
             if op == col.CONV:
                 convolution_whole(net, work, n)
             else:
@@ -78,7 +79,8 @@ def full_backward(net: int, top: int, work: int, floats: int) -> None:
         t = node(net, n)
         if get(t, col.TOP) < 0:
             continue
-        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), n, 0, get(t, col.ROWS) - 1)
+        last = get(t, col.ROWS) - 1
+        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), n, np.int64(0), last)
         for i in range(get(t, col.ROWS)):
             row = touch(net, work, n, i)
             for v in range(get(t, col.PITCH) >> 4):

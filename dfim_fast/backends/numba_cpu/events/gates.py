@@ -21,7 +21,8 @@ def quotients(
 ) -> None:
     """(f(x) - f(r)) / (x - r), the derivative at x where the two are closer than epsilon.
 
-    x (M, H) against one reference r (H,).
+    x (M, H) against one reference r (H,). Where both lie on one side of zero it is the slope
+    itself, free of rounding: such a unit is the same for all mutants.
     """
     near, one = np.float32(epsilon), np.float32(1)
     for m in range(len(x)):
@@ -30,6 +31,6 @@ def quotients(
             slope = one if a > 0 else below[h]
             fa, fb = a * slope, b * (one if b > 0 else below[h])
             d = a - b
-            close = abs(d) < near
+            close = abs(d) < near or (a > 0) == (b > 0)
             q = (fa - fb) / (one if close else d)
             out[m, h] = slope if close else q

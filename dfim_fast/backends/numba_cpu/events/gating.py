@@ -42,6 +42,7 @@ from dfim_fast.backends.numba_cpu.events.lists import (
     swap,
 )
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, slope_at
+from dfim_fast.backends.numba_cpu.events.need import needed
 from dfim_fast.backends.numba_cpu.events.pull import QUOTIENTS, SLOPES, pull
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
@@ -71,7 +72,7 @@ def gather_spans(net: int, work: int, n: int) -> None:
         add_span(
             get(work, f.BOTH),
             get(work, f.BOTH_COUNT),
-            0,
+            np.int64(0),
             span(get(work, f.BACK_SPANS), n, 2 * q),
             span(get(work, f.BACK_SPANS), n, 2 * q + 1),
         )
@@ -81,7 +82,7 @@ def gather_spans(net: int, work: int, n: int) -> None:
             add_span(
                 get(work, f.BOTH),
                 get(work, f.BOTH_COUNT),
-                0,
+                np.int64(0),
                 span(get(work, f.SPANS), s, 2 * q),
                 span(get(work, f.SPANS), s, 2 * q + 1),
             )
@@ -90,11 +91,11 @@ def gather_spans(net: int, work: int, n: int) -> None:
 @kernel
 def spread_gate(net: int, work: int, a: int) -> None:
     """The rows below activation a: those in ``BOTH``."""
+    s = get(node(net, a), col.SOURCE)
     for q in range(get(get(work, f.BOTH_COUNT), 0)):
-        add_span(
-            get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), get(node(net, a), col.SOURCE),
-            span(get(work, f.BOTH), 0, 2 * q), span(get(work, f.BOTH), 0, 2 * q + 1),
-        )  # fmt: skip
+        low, high = needed(
+            work, s, span(get(work, f.BOTH), 0, 2 * q), span(get(work, f.BOTH), 0, 2 * q + 1))
+        add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
 
 
 @kernel

@@ -51,6 +51,9 @@ class Run:
         self.tasks, self.count = len(program.tasks), max(1, len(references))
         sizes = np.bincount(np.arange(self.count) % GROUPS, minlength=min(self.count, GROUPS))
         self.sizes, self.groups = sizes, len(sizes)
+        self.additive = (
+            len(references) > 0 and program.how == PROJECTED and program.kind == col.SHAP
+        )
 
     def spread_out(self, function: Callable[[int, int], None], items: list[int]) -> None:
         """Call ``function(item, thread)`` for all items, over the threads."""
@@ -117,7 +120,7 @@ class Run:
             (self.sizes / self.sizes.sum()).astype(np.float32),
             np.zeros((self.tasks, self.groups, length), np.float32),
             np.zeros((self.tasks, -(-length // 16) * 16), np.float32),
-            len(self.references) > 0 and program.how == PROJECTED and program.kind == col.SHAP,
+            self.additive and not len(self.targets),
         )
         shape = (self.tasks, many, width)
         if self.into is None:
@@ -210,13 +213,15 @@ class Run:
         expected = error = None
         if len(self.references):
             expected = scores[:, 1:].mean(1)
-            if case.balanced:
-                total = importance.sum(1, dtype=np.float64)[:, None]
+            if self.additive:
+                off = importance.sum(1, dtype=np.float64)[:, None]
                 size = np.abs(importance).sum(1, dtype=np.float64)[:, None]
-                off = np.concatenate([total, total + found.balance], 1)
-                y = np.concatenate([scores[:, :1], found.score], 1)
+                y = scores[:, :1]
+                if case.balanced:
+                    off = np.concatenate([off, off + found.balance], 1)
+                    size = np.concatenate([size, np.maximum(size + found.size, 0)], 1)
+                    y = np.concatenate([y, found.score], 1)
                 off = np.abs(off - (y - expected[:, None]))
-                size = np.concatenate([size, np.maximum(size + found.size, 0)], 1)
                 error = relative_error(off, size, y, float(np.finfo(np.float32).eps))
         assert self.into is not None
         return Rows(

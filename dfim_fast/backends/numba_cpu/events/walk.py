@@ -21,6 +21,7 @@ from dfim_fast.backends.numba_cpu.events.case import (
 )
 from dfim_fast.backends.numba_cpu.events.forward import head_inputs, linear_score
 from dfim_fast.backends.numba_cpu.events.lists import restore
+from dfim_fast.backends.numba_cpu.events.need import ask_for_targets
 from dfim_fast.backends.numba_cpu.events.simd import (
     absolute,
     add,
@@ -54,7 +55,7 @@ def mutate(net: int, mutated: Mutated, m: int, work: int) -> None:
             value = mutated.columns[m, j, b] if b < 4 else np.float32(0)
             store_scalar(get(work, f.NEW) + (base + (start + j) * pitch + b) * 4, value)
         set_flag(get(work, f.CHANGED), start + j, 1)
-    add_span(get(work, f.SPANS), get(work, f.COUNTS), 0, start, start + width - 1)
+    add_span(get(work, f.SPANS), get(work, f.COUNTS), np.int64(0), start, start + width - 1)
 
 
 @kernel
@@ -103,7 +104,7 @@ def near_part(
         low = span(get(work, f.BACK_SPANS), 0, 2 * q)
         high = span(get(work, f.BACK_SPANS), 0, 2 * q + 1)
         # whole vectors, so that no two intervals share one
-        add_span(get(work, f.BAND), get(work, f.BAND_COUNT), 0, low >> 4 << 4, high | 15)
+        add_span(get(work, f.BAND), get(work, f.BAND_COUNT), np.int64(0), low >> 4 << 4, high | 15)
         for p in range(low, high + 1):
             if flag(moved, p) == 0 or (start <= p < start + width):
                 continue
@@ -236,7 +237,7 @@ def finish(
     band, band_count = get(work, f.BAND), get(work, f.BAND_COUNT)
     if dense:
         put(band_count, 0, 0)
-        add_span(band, band_count, 0, 0, (length - 1) | 15)
+        add_span(band, band_count, np.int64(0), np.int64(0), (length - 1) | 15)
     mean, spread = get(work, f.MEAN), get(work, f.SPREAD)
     for q in range(get(band_count, 0)):
         low, high = span(band, 0, 2 * q), span(band, 0, 2 * q + 1)
@@ -310,6 +311,7 @@ def walk(
         for g in range(size):
             mutate(net, mutated, first + g, get(works, g))
             put(get(works, g), f.U_KIND, upstream.kind)
+        ask_for_targets(net, works, size, mutated, first, targets)
         call(get(get(works, 0), f.FORWARD), net, works, size)
         for k in range(part.task, part.last_task):
             layer = k if dense else 0

@@ -69,6 +69,7 @@ class Work:
             (f.SUMS, aligned(16 * GROUP * 4)),
             (f.FRAME, np.zeros(FRAME, np.int64)),
             (f.ZEROS, aligned(16 * WIDE)),
+            (f.NEED, np.zeros(2 * nodes, np.int64)),
             (f.FUNCTIONS, functions()),
         ):
             self.owned.append(array)
