@@ -5,12 +5,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace dfim {
-namespace {
+#include "errors.hpp"
 
-std::string text(int version) {
-    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
+namespace dfim {
 
 void check(cudaError_t error, const std::string& doing) {
     if (error == cudaSuccess) {
@@ -21,6 +18,12 @@ void check(cudaError_t error, const std::string& doing) {
                              cudaGetErrorName(error) +
                              "); check nvidia-smi, or leave the device out of "
                              "CUDA_VISIBLE_DEVICES");
+}
+
+namespace {
+
+std::string text(int version) {
+    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
 int device_count() {

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import importlib.util
+import warnings
+from dataclasses import dataclass
+from functools import cache
 
 from dfim_fast.backends.base import Backend
 from dfim_fast.errors import BackendError, SettingsError
 from dfim_fast.plan.plan import Plan
 
-# name -> (module, class); the modules are imported when asked for
+# Multiply-adds of a sequence from which a GPU is worth its start (seconds, for the context and for
+# compiling) and its launches. Not measured yet: no GPU has run this.
+GPU_PAYS = 3e8
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One backend.
+
+    Attributes
+    ----------
+    module, kind : str
+        Where its class is; imported when asked for.
+    about : str
+    gpu : bool
+    """
+
+    module: str
+    kind: str
+    about: str
+    gpu: bool = False
+
+
+CUDA = "dfim_fast.backends.cuda"
 BACKENDS = {
-    "reference": ("dfim_fast.backends.reference", "ReferenceBackend"),
-    "numba": ("dfim_fast.backends.numba_cpu.backend", "NumbaBackend"),
+    "reference": Entry(
+        "dfim_fast.backends.reference", "ReferenceBackend", "float64, one mutant at a time"
+    ),
+    "numba": Entry(
+        "dfim_fast.backends.numba_cpu.backend", "NumbaBackend", "float32, on all processors"
+    ),
+    "cupy": Entry(f"{CUDA}.cupy_gpu", "CupyBackend", "CUDA, compiled by CuPy on first use", True),
+    "native": Entry(f"{CUDA}.native", "NativeBackend", "CUDA, compiled when installed", True),
+    "emulator": Entry(
+        f"{CUDA}.emulator", "EmulatorBackend", "CUDA's kernels on the CPU, for tests"
+    ),
 }
-PLANNED = {"cupy": "CUDA through CuPy", "native": "compiled CUDA", "emulator": "CUDA on the CPU"}
 
 
 def make_backend(name: str, plan: Plan) -> Backend:
@@ -22,19 +58,66 @@ def make_backend(name: str, plan: Plan) -> Backend:
     Raises
     ------
     BackendError
-        If it does not exist in this build. There is never a silent replacement.
+        If it cannot run here, or cannot run this plan. There is never a silent replacement.
     SettingsError
         For an unknown name.
     """
-    name = "numba" if name == "auto" else name
-    if name in PLANNED:
-        raise BackendError(
-            f"backend={name!r} ({PLANNED[name]}) is not part of this version; use one of auto, "
-            + ", ".join(BACKENDS)
-        )
+    if name == "auto":
+        return _fastest(plan)
     if name not in BACKENDS:
         raise SettingsError(
-            f"backend={name!r} is unknown; choose from auto, " + ", ".join([*BACKENDS, *PLANNED])
+            f"backend={name!r} is unknown; choose from auto, " + ", ".join(BACKENDS)
         )
-    module, kind = BACKENDS[name]
-    return getattr(importlib.import_module(module), kind)(plan)
+    entry = BACKENDS[name]
+    try:
+        module = importlib.import_module(entry.module)
+    except ImportError as error:
+        raise BackendError(
+            f"backend={name!r} cannot run here: {error}; use one of auto, "
+            + ", ".join(other for other in BACKENDS if other != name)
+        ) from None
+    backend: Backend = getattr(module, entry.kind)(plan)
+    return backend
+
+
+def why_not(name: str) -> str | None:
+    """Why a backend cannot run on this machine, or None."""
+    try:
+        module = importlib.import_module(BACKENDS[name].module)
+        if hasattr(module, "load"):
+            module.load()
+    except (ImportError, BackendError) as error:
+        return str(error)
+    return None
+
+
+def _fastest(plan: Plan) -> Backend:
+    """A GPU's backend where there is a GPU and the plan is large enough, else the CPU's."""
+    if plan.cost.planned >= GPU_PAYS and has_driver():
+        for name, entry in BACKENDS.items():
+            if entry.gpu:
+                try:
+                    return make_backend(name, plan)
+                except BackendError as error:
+                    _say_once(f"backend='auto' does not use the GPU by {name}: {error}")
+    return make_backend(cpu_backend(), plan)
+
+
+def cpu_backend() -> str:
+    """The fastest backend without a GPU; machines that bring only CuPy may lack Numba."""
+    return "reference" if importlib.util.find_spec("numba") is None else "numba"
+
+
+@cache
+def has_driver() -> bool:
+    """Whether an NVIDIA driver is installed; much sooner known than a device is opened."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _say_once(text: str) -> None:
+    warnings.warn(text, stacklevel=2)

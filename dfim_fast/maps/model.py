@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dfim_fast.backends.select import BACKENDS, PLANNED, make_backend
+from dfim_fast.backends.cuda.layers.all import unsupported
+from dfim_fast.backends.select import cpu_backend, make_backend
 from dfim_fast.errors import ModelError, SettingsError
 from dfim_fast.graph.cone import receptive_field
 from dfim_fast.graph.graph import Graph
@@ -88,7 +89,7 @@ class Model:
         scores = []
         for graph in self.graphs:
             plan = make_plan(graph, method="gradient", task=tasks, sources=[0], window=0)
-            scores.append(make_backend("numba", plan).predictions(x))
+            scores.append(make_backend(cpu_backend(), plan).predictions(x))
         return np.asarray(np.mean(scores, axis=0, dtype=np.float64), np.float32)
 
     def __repr__(self) -> str:
@@ -108,13 +109,21 @@ class Model:
             f"{self.name} ({self.hash})",
             f"  scores are means over {len(self.graphs)} folds" if several else size(self.graph),
             f"  {len(names)} task{'s' * (len(names) != 1)}, scored at the {self.head}: {shown}",
-            f"  every layer runs on {' and '.join(BACKENDS)}; "
-            f"{', '.join(PLANNED)}: not part of this version",
+            f"  {runs_on(self.graphs)}",
         ]
         for name, graph in zip(self.names, self.graphs, strict=True):
             lines += [f"  {name}", size(graph)] if several else []
             lines += layers(graph)
         return "\n".join(lines)
+
+
+def runs_on(graphs: Sequence[Graph]) -> str:
+    """On which backends every layer can be computed."""
+    for graph in graphs:
+        why = unsupported(graph, range(len(graph.nodes)))
+        if why is not None:
+            return f"every layer runs on reference and numba; on CUDA: {why}"
+    return "every layer runs on every backend"
 
 
 def size(graph: Graph) -> str:

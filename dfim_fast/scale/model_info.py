@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dfim_fast.backends.select import BACKENDS, PLANNED
+from dfim_fast.backends.select import BACKENDS, why_not
 from dfim_fast.graph.cone import changed_rows, receptive_field
 from dfim_fast.graph.graph import Graph
 from dfim_fast.maps.model import Model
@@ -96,13 +96,10 @@ def _reach(plan: Plan) -> Iterator[str]:
 def backends() -> list[str]:
     """Which backends there are and which not, and the CUDA devices."""
     lines = []
-    for name, (module, _) in BACKENDS.items():
-        try:
-            about = importlib.import_module(module).__doc__ or ""
-            lines.append(f"  {name}: available. {about.splitlines()[0]}")
-        except ImportError as error:
-            lines.append(f"  {name}: not available ({error})")
-    lines += [f"  {name} ({what}): not part of this version" for name, what in PLANNED.items()]
+    for name, entry in BACKENDS.items():
+        why = why_not(name)
+        state = "available" if why is None else f"not available: {why}"
+        lines.append(f"  {name} ({entry.about}): {state}")
     return [*lines, f"  CUDA devices: {_devices()}"]
 
 

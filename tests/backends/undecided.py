@@ -390,9 +390,12 @@ def note(
 
 
 def compare_all(
-    plans: dict[str, Plan], x: np.ndarray, references: np.ndarray | None
+    plans: dict[str, Plan],
+    x: np.ndarray,
+    references: np.ndarray | None,
+    backend: str = "numba",
 ) -> dict[str, Agreement]:
-    """Numba's maps of x (N, 4, L) with references (N, R, 4, L) against float64.
+    """A backend's maps of x (N, 4, L) with references (N, R, 4, L) against float64.
 
     The plans differ in their strategy only.
     """
@@ -402,7 +405,7 @@ def compare_all(
         truth = Truth.of(next(iter(plans.values())), x[n], own)
         part = None if references is None else references[n : n + 1]
         for name, plan in plans.items():
-            (result,) = make_backend("numba", plan).maps(x[n : n + 1], part)
+            (result,) = make_backend(backend, plan).maps(x[n : n + 1], part)
             compare_one(truth, result, found[name])
     return found
 

@@ -18,8 +18,10 @@ def test_it_says_what_the_model_is(cli, model):
     assert lines[lines.index("Tasks, scored at the logit") + 4] == "     3  output_1"
     assert any("receptive field" in line for line in lines)
     assert any(line.startswith("  interaction range: up to ") for line in lines)
-    assert any(line.startswith("  numba: available. ") for line in lines)
-    assert "  cupy (CUDA through CuPy): not part of this version" in lines
+    assert "  numba (float32, on all processors): available" in lines
+    for name in ("cupy", "native", "emulator"):
+        (state,) = (line for line in lines if line.startswith(f"  {name} ("))
+        assert "): available" in state or "): not available: backend=" in state
     assert sum(line.startswith("  CUDA devices: ") for line in lines) == 1
     assert any(line.startswith("  multiply-adds a sequence: naive ") for line in lines)
     assert any("20 references" in line for line in lines)
@@ -89,6 +91,10 @@ def test_a_missing_native_module_is_one_line(monkeypatch):
 )
 def test_devices_come_from_the_native_module(monkeypatch, devices):
     class Native:
+        @staticmethod
+        def open_device():
+            raise RuntimeError("no CUDA driver: libcuda is not installed")
+
         @staticmethod
         def devices():
             if devices is None:

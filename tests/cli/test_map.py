@@ -276,7 +276,6 @@ def test_an_unknown_task(refused, model, fasta, task):
     ("options", "line"),
     [
         (("--backend", "torch"), "backend='torch' is unknown; choose from auto, "),
-        (("--backend", "cupy"), "backend='cupy' (CUDA through CuPy) is not part of this version; "),
         (
             ("--method", "saliency"),
             "method='saliency' is unknown; choose from deeplift, gradient, ",

@@ -7,7 +7,7 @@ import pytest
 from graph.all_models import model, one_hot
 
 import dfim_fast
-from dfim_fast.errors import BackendError, InputError, OutputError, SettingsError
+from dfim_fast.errors import InputError, OutputError, SettingsError
 from dfim_fast.maps import storage
 
 NAME = "two_outputs_legacy.onnx"
@@ -16,7 +16,6 @@ X = one_hot(2, LENGTH)
 TASKS = "output_0[0], output_0[1], output_0[2], output_1"
 KINDS = "'dinucleotide', 'gc', 'zeros'"
 REFERENCES = "wanted (R, 4, 44) or (2, R, 4, 44)"
-ABSENT = "is not part of this version; use one of auto, reference, numba"
 
 
 def refused(error, x=X, function=dfim_fast.interaction_map, **settings) -> str:
@@ -87,13 +86,6 @@ def refused(error, x=X, function=dfim_fast.interaction_map, **settings) -> str:
             SettingsError,
             {"backend": "gpu"},
             "backend='gpu' is unknown; choose from auto, reference, numba, cupy, native, emulator",
-        ),
-        (BackendError, {"backend": "cupy"}, f"backend='cupy' (CUDA through CuPy) {ABSENT}"),
-        (BackendError, {"backend": "native"}, f"backend='native' (compiled CUDA) {ABSENT}"),
-        (
-            BackendError,
-            {"backend": "emulator"},
-            f"backend='emulator' (CUDA on the CPU) {ABSENT}",
         ),
         (SettingsError, {"threads": 0}, "threads=0: wanted a whole number, 1 or more"),
         (

@@ -1,0 +1,170 @@
+// Warp values on the host: 32 numbers, and the operations of port.cuh on them.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <string>
+
+#define DFIM_DEVICE
+#define DFIM_KERNEL(NAME, WARPS, PARAMETERS) inline void NAME PARAMETERS
+
+template <class T>
+struct Lanes {
+    T v[LANES];
+
+    Lanes() = default;
+    explicit Lanes(T value) {
+        for (int i = 0; i < LANES; ++i) v[i] = value;
+    }
+};
+
+using WFloat = Lanes<float>;
+using WDouble = Lanes<double>;
+using WInt = Lanes<int>;
+using WBool = Lanes<bool>;
+
+// Which warp of which block the host thread is at work on.
+struct Where {
+    int block;
+    int warp;
+};
+inline thread_local Where here{0, 0};
+
+inline WInt lane_id() {
+    WInt lanes;
+    for (int i = 0; i < LANES; ++i) lanes.v[i] = i;
+    return lanes;
+}
+inline int warp_number(int warps) { return here.block * warps + here.warp; }
+
+#define DFIM_BINARY(OP, RESULT)                                                      \
+    template <class T>                                                               \
+    inline Lanes<RESULT> operator OP(const Lanes<T>& a, const Lanes<T>& b) {         \
+        Lanes<RESULT> out;                                                           \
+        for (int i = 0; i < LANES; ++i) out.v[i] = a.v[i] OP b.v[i];                 \
+        return out;                                                                  \
+    }                                                                                \
+    template <class T>                                                               \
+    inline Lanes<RESULT> operator OP(const Lanes<T>& a, T b) {                       \
+        return a OP Lanes<T>(b);                                                     \
+    }                                                                                \
+    template <class T>                                                               \
+    inline Lanes<RESULT> operator OP(T a, const Lanes<T>& b) {                       \
+        return Lanes<T>(a) OP b;                                                     \
+    }
+DFIM_BINARY(+, T)
+DFIM_BINARY(-, T)
+DFIM_BINARY(*, T)
+DFIM_BINARY(/, T)
+DFIM_BINARY(<, bool)
+DFIM_BINARY(<=, bool)
+DFIM_BINARY(>, bool)
+DFIM_BINARY(>=, bool)
+DFIM_BINARY(==, bool)
+DFIM_BINARY(!=, bool)
+DFIM_BINARY(&&, bool)
+DFIM_BINARY(||, bool)
+#undef DFIM_BINARY
+
+inline WBool operator!(const WBool& a) {
+    WBool out;
+    for (int i = 0; i < LANES; ++i) out.v[i] = !a.v[i];
+    return out;
+}
+
+template <class T>
+inline Lanes<T> load(const T* from, const WInt& at, const WBool& live) {
+    Lanes<T> out;
+    for (int i = 0; i < LANES; ++i) out.v[i] = live.v[i] ? from[at.v[i]] : T(0);
+    return out;
+}
+template <class T>
+inline void store(T* to, const WInt& at, const Lanes<T>& value, const WBool& live) {
+    for (int i = 0; i < LANES; ++i) {
+        if (live.v[i]) to[at.v[i]] = value.v[i];
+    }
+}
+template <class T>
+inline Lanes<T> select(const WBool& which, const Lanes<T>& yes, const Lanes<T>& no) {
+    Lanes<T> out;
+    for (int i = 0; i < LANES; ++i) out.v[i] = which.v[i] ? yes.v[i] : no.v[i];
+    return out;
+}
+inline WFloat fused(const WFloat& a, const WFloat& b, const WFloat& c) {
+    WFloat out;
+    for (int i = 0; i < LANES; ++i) out.v[i] = std::fma(a.v[i], b.v[i], c.v[i]);
+    return out;
+}
+inline WFloat max(const WFloat& a, const WFloat& b) { return select(a > b, a, b); }
+
+#define DFIM_UNARY(NAME, TYPE, CALL)                               \
+    inline TYPE NAME(const TYPE& a) {                              \
+        TYPE out;                                                  \
+        for (int i = 0; i < LANES; ++i) out.v[i] = CALL(a.v[i]);   \
+        return out;                                                \
+    }
+DFIM_UNARY(abs, WFloat, std::fabs)
+DFIM_UNARY(sqrt, WFloat, std::sqrt)
+DFIM_UNARY(fabs, WDouble, std::fabs)
+DFIM_UNARY(sqrt, WDouble, std::sqrt)
+DFIM_UNARY(exp, WDouble, std::exp)
+DFIM_UNARY(expm1, WDouble, std::expm1)
+DFIM_UNARY(log, WDouble, std::log)
+#undef DFIM_UNARY
+
+template <class T>
+inline WFloat to_float(const Lanes<T>& a) {
+    WFloat out;
+    for (int i = 0; i < LANES; ++i) out.v[i] = static_cast<float>(a.v[i]);
+    return out;
+}
+inline WDouble to_double(const WFloat& a) {
+    WDouble out;
+    for (int i = 0; i < LANES; ++i) out.v[i] = a.v[i];
+    return out;
+}
+inline bool any_lane(const WBool& a) {
+    bool found = false;
+    for (int i = 0; i < LANES; ++i) found |= a.v[i];
+    return found;
+}
+
+template <class F>
+inline WFloat each(const F& f, const WBool& live, const WFloat& a, const WInt& c) {
+    WFloat out(0.0f);
+    for (int i = 0; i < LANES; ++i) {
+        if (live.v[i]) out.v[i] = f(a.v[i], c.v[i]);
+    }
+    return out;
+}
+template <class F>
+inline WFloat each(const F& f, const WBool& live, const WFloat& a, const WFloat& b,
+                   const WInt& c) {
+    WFloat out(0.0f);
+    for (int i = 0; i < LANES; ++i) {
+        if (live.v[i]) out.v[i] = f(a.v[i], b.v[i], c.v[i]);
+    }
+    return out;
+}
+template <class T>
+inline T warp_sum(const Lanes<T>& a) {
+    T sum = 0;
+    for (int i = 0; i < LANES; ++i) sum = sum + a.v[i];
+    return sum;
+}
+template <class T>
+inline T warp_max(const Lanes<T>& a) {
+    T top = a.v[0];
+    for (int i = 1; i < LANES; ++i) top = a.v[i] > top ? a.v[i] : top;
+    return top;
+}
+
+using std::erf;
+using std::exp;
+using std::expm1;
+using std::fabs;
+using std::log;
+using std::log1p;
+using std::pow;
+using std::sqrt;
+using std::tanh;

@@ -1,0 +1,88 @@
+// Convolution, layer by layer.
+//
+//   forward    y[i, o] = bias[o] + sum_j sum_c x[i stride - pad + j dilation, c] w[j, c, o]
+//   backward  dx[p, c] = sum_j sum_o g[(p + pad - j dilation) / stride, o] w[j, c, o]
+//
+// A warp owns one row of one item; lanes are output channels (forward) or input channels
+// (backward). Sums go tap by tap, then channel by channel, by one lane each.
+#pragma once
+
+#include "view.cuh"
+
+// weight (kernel, C_in / groups, C_out), bias (C_out,)
+DFIM_KERNEL(conv_forward, 8,
+            (View y, View x, const float* weight, const float* bias, int kernel, int stride,
+             int dilation, int pad, int groups, int items)) {
+    const int number = warp_number(8);
+    if (number >= items * y.width) {
+        return;
+    }
+    const Place at = place_of(y, number);
+    const Rows in = rows_of(x, at.item);
+    const int c_in = x.channels / groups;
+    const int c_out = y.channels;
+    for (int block = 0; block < c_out; block += LANES) {
+        const WInt o = lane_id() + block;
+        const WBool live = o < c_out;
+        const WInt group = o / (c_out / groups) * c_in;
+        WFloat sum = load(bias, o, live);
+        for (int j = 0; j < kernel; ++j) {
+            const int p = at.row * stride - pad + j * dilation;
+            if (p < 0 || p >= x.rows) {
+                continue;
+            }
+            const float* row = in.at(p);
+            const float* w = weight + static_cast<size_t>(j) * c_in * c_out;
+            if (groups == 1) {
+                for (int c = 0; c < c_in; ++c, w += c_out) {
+                    sum = fused(WFloat(row[c]), load(w, o, live), sum);
+                }
+            } else {
+                for (int c = 0; c < c_in; ++c, w += c_out) {
+                    sum = fused(load(row + c, group, live), load(w, o, live), sum);
+                }
+            }
+        }
+        store(at.out, o, sum, live);
+    }
+}
+
+// weight (kernel, C_out, C_in / groups)
+DFIM_KERNEL(conv_backward, 8,
+            (View dx, View g, const float* weight, int kernel, int stride, int dilation, int pad,
+             int groups, int add, int items)) {
+    const int number = warp_number(8);
+    if (number >= items * dx.width) {
+        return;
+    }
+    const Place at = place_of(dx, number);
+    const Rows down = rows_of(g, at.item);
+    const int c_in = dx.channels / groups;
+    const int c_out = g.channels / groups;
+    for (int block = 0; block < dx.channels; block += LANES) {
+        const WInt c = lane_id() + block;
+        const WBool live = c < dx.channels;
+        const WInt group = c / c_in;
+        const WInt first = group * c_out;
+        const WInt column = c - group * c_in;
+        WFloat sum(0.0f);
+        for (int j = 0; j < kernel; ++j) {
+            const int q = at.row + pad - j * dilation;
+            if (q < 0 || q % stride != 0 || q / stride >= g.rows) {
+                continue;
+            }
+            const float* row = down.at(q / stride);
+            const float* w = weight + static_cast<size_t>(j) * g.channels * c_in;
+            if (groups == 1) {
+                for (int o = 0; o < c_out; ++o, w += c_in) {
+                    sum = fused(WFloat(row[o]), load(w, c, live), sum);
+                }
+            } else {
+                for (int o = 0; o < c_out; ++o, w += c_in) {
+                    sum = fused(load(row + o, first, live), load(w, first * c_in + column, live), sum);
+                }
+            }
+        }
+        put(at.out, c, sum, live, add);
+    }
+}

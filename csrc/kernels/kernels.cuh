@@ -1,0 +1,20 @@
+// All kernels, and the list of their names.
+#pragma once
+
+#include "conv.cuh"
+#include "dense.cuh"
+#include "gate.cuh"
+#include "importance.cuh"
+#include "joint.cuh"
+#include "move.cuh"
+#include "pool.cuh"
+#include "segment.cuh"
+
+#define DFIM_KERNELS(X)                                                               \
+    X(affine_backward) X(affine_forward) X(average_backward) X(average_forward)       \
+    X(channel_max_backward) X(channel_max_forward) X(channel_max_rescale)             \
+    X(contribute) X(conv_backward) X(conv_forward) X(dense_backward) X(dense_forward) \
+    X(edit) X(fill) X(flatten) X(gate_backward) X(gate_forward) X(gather)             \
+    X(importance_sums) X(joint_backward) X(joint_forward) X(lost_groups)              \
+    X(lost_rows) X(max_backward) X(max_forward) X(max_rescale) X(own_change)          \
+    X(pick) X(segment_backward) X(segment_forward) X(unflatten)

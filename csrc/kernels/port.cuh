@@ -1,0 +1,79 @@
+// The only file that knows the compiler: nvcc, NVRTC, or a host compiler (the emulator).
+//
+// Kernels are written on warp values: one float, int or bool for each of a warp's 32 lanes. On a GPU
+// they are plain scalars; on the host they are arrays. A bool per lane does not convert to bool
+// there, so a branch can only be steered by what is the same for all lanes, and divergence is a
+// compile error. Multiply-adds are fused where fused() says so and nowhere else.
+#pragma once
+
+constexpr int LANES = 32;
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+
+#define DFIM_DEVICE __device__
+// One block a multiprocessor is enough to ask for: for more, ptxas would rather spill.
+#define DFIM_KERNEL(NAME, WARPS, PARAMETERS) \
+    extern "C" __global__ void __launch_bounds__(LANES * WARPS, 1) NAME PARAMETERS
+
+using WFloat = float;
+using WDouble = double;
+using WInt = int;
+using WBool = bool;
+
+DFIM_DEVICE inline WInt lane_id() { return static_cast<int>(threadIdx.x) % LANES; }
+
+// The warp's number in the grid, for blocks of that many warps.
+DFIM_DEVICE inline int warp_number(int warps) {
+    return static_cast<int>(blockIdx.x) * warps + static_cast<int>(threadIdx.x) / LANES;
+}
+
+template <class T>
+DFIM_DEVICE inline T load(const T* from, WInt at, WBool live) {
+    return live ? from[at] : T(0);
+}
+template <class T>
+DFIM_DEVICE inline void store(T* to, WInt at, T value, WBool live) {
+    if (live) {
+        to[at] = value;
+    }
+}
+template <class T>
+DFIM_DEVICE inline T select(WBool which, T yes, T no) {
+    return which ? yes : no;
+}
+DFIM_DEVICE inline WFloat fused(WFloat a, WFloat b, WFloat c) { return __fmaf_rn(a, b, c); }
+DFIM_DEVICE inline WFloat to_float(WInt value) { return static_cast<float>(value); }
+DFIM_DEVICE inline WFloat to_float(WDouble value) { return static_cast<float>(value); }
+DFIM_DEVICE inline WDouble to_double(WFloat value) { return static_cast<double>(value); }
+DFIM_DEVICE inline bool any_lane(WBool value) { return __any_sync(0xffffffffu, value) != 0; }
+
+// f(a...) lane by lane, where live.
+template <class F, class... A>
+DFIM_DEVICE inline WFloat each(const F& f, WBool live, A... values) {
+    return live ? f(values...) : 0.0f;
+}
+
+// The lanes' sum, lane 0 first, and their maximum.
+template <class T>
+DFIM_DEVICE inline T warp_sum(T value) {
+    T sum = 0;
+    for (int lane = 0; lane < LANES; ++lane) {
+        sum = sum + __shfl_sync(0xffffffffu, value, lane);
+    }
+    return sum;
+}
+template <class T>
+DFIM_DEVICE inline T warp_max(T value) {
+    T top = __shfl_sync(0xffffffffu, value, 0);
+    for (int lane = 1; lane < LANES; ++lane) {
+        const T other = __shfl_sync(0xffffffffu, value, lane);
+        top = other > top ? other : top;
+    }
+    return top;
+}
+
+#else
+
+#include "../emulator/lanes.hpp"
+
+#endif

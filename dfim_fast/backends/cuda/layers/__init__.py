@@ -1,0 +1,1 @@
+"""Operators as kernel launches: one file for each family of kernels."""

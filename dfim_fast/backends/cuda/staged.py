@@ -1,0 +1,272 @@
+"""Layer by layer over many mutants at once: any network that has kernels, any plan.
+
+Forward, the mutants' own rows of every tensor are computed over the original's. Down, the same
+holds for gradients: outside the cone they are the original's. All references of a mutant go down
+together, and only rows of results leave the device.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfim_fast.backends.cuda.device import Buffer, Device
+from dfim_fast.backends.cuda.geometry import geometry
+from dfim_fast.backends.cuda.network import Acts, Network, Pairs
+from dfim_fast.backends.cuda.views import View
+from dfim_fast.backends.rows import group_weights
+from dfim_fast.graph.graph import Task
+from dfim_fast.plan.plan import Plan
+from dfim_fast.sequence.mutants import Mutants
+
+METHODS = ("gradient", "gradient_corrected", "deeplift")  # as csrc/kernels/importance.cuh counts
+
+
+@dataclass(frozen=True)
+class Original:
+    """One sequence and its references, passed through the network.
+
+    Attributes
+    ----------
+    acts, references : dict
+        Whole tensors: of the sequence, and of its references (None for gradients).
+    scores : ndarray (K,)
+    expected : ndarray (K,) or None
+        Mean score of the references.
+    """
+
+    acts: Acts
+    references: Acts | None
+    scores: np.ndarray
+    expected: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some mutants of one sequence on the device.
+
+    Attributes
+    ----------
+    count : int
+    mutants : Mutants
+    first, span : Buffer (M,) int32
+        Start and width of what is replaced.
+    source, owner : Buffer (M,) int32
+        Source and sequence of each mutant.
+    acts : dict of Value
+    pairs : Pairs
+        Each mutant against each reference, the reference fastest.
+    pair_source, pair_owner : Buffer (M * R,) int32
+    zeros : Buffer (M * R,) int32
+    """
+
+    count: int
+    mutants: Mutants
+    first: Buffer
+    span: Buffer
+    source: Buffer
+    acts: Acts
+    pairs: Pairs
+    pair_source: Buffer
+    zeros: Buffer
+
+
+class StagedEngine:
+    """Maps and effects of one plan.
+
+    Parameters
+    ----------
+    network : Network
+    plan : Plan
+        That of the network, or one with other sources and targets.
+    budget : int
+        Bytes of device memory to use.
+    """
+
+    def __init__(self, network: Network, plan: Plan, budget: int) -> None:
+        self.network, self.plan, self.budget = network, plan, budget
+        self.device: Device = network.device
+        self.changed, self.differing = geometry(plan, self.device, network.nodes)
+        self.groups = max(plan.groups, 1)
+        self.count = max(plan.n_references, 1)
+        weights = group_weights(plan).astype(np.float32)
+        self.weights = self.device.upload(weights)
+        each = network.held_bytes(self.changed.width) + self.count * network.live_bytes(
+            self.differing.width
+        )
+        self.tile = int(max(1, budget // max(each, 1)))
+
+    # -- passes over the original ---------------------------------------------------------------
+
+    def original(self, rows: np.ndarray, own: np.ndarray | None) -> Original:
+        """Pass a sequence (L, 4) and its references (R, L, 4) through the network."""
+        acts = self.whole(rows[None])
+        references = None if own is None else self.whole(own)
+        expected = None
+        if references is not None:
+            scores = self.scores(references, self.count)
+            expected = scores.mean(axis=1, dtype=np.float64).astype(np.float32)
+        return Original(acts, references, self.scores(acts, 1)[:, 0], expected)
+
+    def whole(self, x: np.ndarray) -> Acts:
+        """Activations of x (B, L, 4)."""
+        items = len(x)
+        shape = self.network.graph.nodes[0].shape
+        buffer = self.device.upload(np.ascontiguousarray(x, np.float32))
+        return self.network.forward(
+            items,
+            View(*shape, shape[0], buffer),
+            lambda i, channels, won=False: self._whole(i, channels, items),
+        )
+
+    def _whole(self, i: int, channels: int, items: int) -> View:
+        """Memory for the whole tensors of a node."""
+        rows = self.network.graph.nodes[i].shape[0]
+        return View(rows, channels, rows, self.device.allocate(4 * items * rows * channels))
+
+    def scores(self, acts: Acts, items: int) -> np.ndarray:
+        """Of the tasks (K, items)."""
+        found = []
+        for task in self.network.tasks:
+            out = self.device.allocate(4 * items)
+            view = acts[task.node].y.pack()
+            self.device.launch("pick", items, out.address, view, task.position, task.channel, items)
+            found.append(self.device.read(out, (items,)))
+        return np.stack(found)
+
+    def down(self, task: Task, original: Original) -> dict[int, View]:
+        """Gradients or multipliers (R, L, C) of the original by whole passes.
+
+        At every node where mutants read them as their base, and at the input.
+        """
+        zeros = self.device.upload(np.zeros(self.count, np.int32))
+        walk = self.network.backward(
+            task,
+            Pairs(self.count, zeros, None),
+            original.acts,
+            original.references,
+            lambda i, channels, won=False: self._whole(i, channels, self.count),
+            zeros,
+        )
+        return {i: view for i, view in walk if i == 0 or self.differing.has_base(i)}
+
+    def importance(
+        self,
+        items: int,
+        m: View,
+        x: View,
+        references: Acts | None,
+        member: Buffer | None,
+        out: View,
+    ) -> View:
+        """Contributions (items, rows, G) of windows, per group of references."""
+        plan = self.plan
+        r = x if references is None else references[0].y.through(member)
+        self.device.launch(
+            "contribute",
+            items * out.width,
+            out.pack(),
+            m.pack(),
+            x.pack(),
+            r.pack(),
+            METHODS.index(plan.method),
+            plan.contribution == "projected",
+            plan.n_references,
+            items,
+        )
+        return out
+
+    def original_importance(self, original: Original, down: dict[int, View]) -> View:
+        """Contributions (1, L, G) of the original."""
+        length = self.network.graph.length
+        out = View(length, self.groups, length, self.device.allocate(4 * length * self.groups))
+        return self.importance(1, down[0], original.acts[0].y, original.references, None, out)
+
+    # -- passes over mutants --------------------------------------------------------------------
+
+    def chunk(self, original: Original, mutants: Mutants) -> Chunk:
+        """Pass some mutants of a sequence forward."""
+        count = len(mutants)
+        source = mutants.slot[:, 0].astype(np.int32)
+        first, span = (
+            self.device.upload(a.astype(np.int32)) for a in (mutants.start, mutants.width)
+        )
+        on_device = self.device.upload(source)
+        owner = self.device.upload(np.zeros(count, np.int32))
+
+        def room(i: int, channels: int, won: bool = False) -> View:
+            base = original.acts[i].won if won else original.acts[i].y
+            assert base is not None
+            return self.changed.view(i, channels, count, base.own, source=on_device, owner=owner)
+
+        x = room(0, 4)
+        columns = self.device.upload(np.ascontiguousarray(mutants.columns, np.float32))
+        self.device.launch(
+            "edit",
+            count * x.width,
+            x.pack(),
+            original.acts[0].y.pack(),
+            columns.address,
+            first.address,
+            span.address,
+            mutants.columns.shape[1],
+            count,
+        )
+        acts = self.network.forward(count, x, room)
+        pair = np.arange(count * self.count, dtype=np.int32)
+        window = self.device.upload(pair // self.count)
+        reference = self.device.upload(pair % self.count)
+        zeros = self.device.upload(np.zeros(len(pair), np.int32))
+        return Chunk(
+            count,
+            mutants,
+            first,
+            span,
+            on_device,
+            acts,
+            Pairs(len(pair), window, reference),
+            self.device.upload(np.repeat(source, self.count)),
+            zeros,
+        )
+
+    def mutant_importance(
+        self, task: Task, original: Original, down: dict[int, View], base: View, chunk: Chunk
+    ) -> View:
+        """Contributions of mutants where they can differ from the original's (M, width, G)."""
+        pairs = chunk.pairs
+        assert pairs.reference is not None
+
+        def room(i: int, channels: int, won: bool = False) -> View:
+            return self.differing.view(
+                i,
+                channels,
+                pairs.count,
+                down[i].own if i in down else None,
+                source=chunk.pair_source,
+                owner=pairs.reference,
+            )
+
+        walk = self.network.backward(
+            task, pairs, chunk.acts, original.references, room, chunk.zeros
+        )
+        _, m = deque(walk, maxlen=1)[0]  # what stands above is let go as the walk comes down
+        width = self.differing.width[0]
+        memory = self.device.allocate(4 * chunk.count * width * self.groups) if width else None
+        # the base even where the window is the whole: it is what mutants are compared with
+        out = View(
+            base.rows,
+            self.groups,
+            width,
+            memory,
+            base.own,
+            self.differing.start.get(0),
+            chunk.source,
+            chunk.zeros,
+        )
+        if not width:
+            return out
+        return self.importance(
+            chunk.count, m, chunk.acts[0].y, original.references, pairs.reference, out
+        )

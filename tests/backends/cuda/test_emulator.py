@@ -1,0 +1,142 @@
+"""The kernels that a GPU runs, on the CPU, against float64."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from backends.cuda.emulated import needs_emulator
+from backends.running import (
+    SETTING_NAMES,
+    SETTINGS,
+    assert_same,
+    engines,
+    few,
+    inputs,
+    plan_for,
+    run,
+)
+from backends.undecided import AGREE, compare_all
+from graph.all_models import model, structures
+
+from dfim_fast.backends.select import make_backend
+from dfim_fast.plan.planner import make_plan
+from dfim_fast.sequence.mutants import spans
+from dfim_fast.sequence.one_hot import one_hot
+
+pytestmark = needs_emulator
+
+
+@pytest.mark.parametrize("name", structures())
+@pytest.mark.parametrize("settings", SETTINGS, ids=SETTING_NAMES)
+def test_agreement_with_float64(name, settings):
+    length = model(name).sequence_length
+    tasks = list(range(min(2, len(model(name).task_names))))
+    plan = plan_for(name, task=tasks, sources=few(length), **settings)
+    found = compare_all({"": plan}, *inputs(plan, 1), backend="emulator")[""]
+    assert found.good, found
+    # logits can be small differences of larger numbers
+    assert found.scores <= 3 * AGREE, found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["basset_legacy.onnx", "max_pool_overlap_legacy.onnx", "dilated_residual_crop_legacy.onnx",
+     "average_pool_count_pad_legacy.onnx", "siamese_legacy.onnx"],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["gradient", "deeplift"])
+def test_windows_give_the_bits_of_whole_passes(name, method):
+    """Every kernel computes a row alike, whether or not its neighbours are computed too."""
+    plan = plan_for(name, method=method, sources=few(model(name).sequence_length))
+    whole = engines(plan)["whole"]
+    assert plan.cones is not None and whole.cones is None
+    x, references = inputs(plan, 1)
+    (narrow,), (wide,) = (run("emulator", p, x, references) for p in (plan, whole))
+    assert_same(narrow, wide)
+    assert np.abs(narrow.fis).max() > 0 or method == "gradient"
+
+
+def test_same_bits_in_any_company_and_memory():
+    plan = plan_for("basset_legacy.onnx", n_references=4)
+    x, references = inputs(plan, 3)
+    together = run("emulator", plan, x, references)
+    small = replace(plan, memory_limit=plan.memory_limit // 4096)
+    for i, wanted in enumerate(together):
+        for other in (plan, small):
+            (found,) = run("emulator", other, x[i : i + 1], references[i : i + 1])
+            assert_same(found, wanted)
+
+
+def test_ambiguous_bases_and_ties():
+    name = "max_pool_overlap_legacy.onnx"
+    length = model(name).sequence_length
+    sequences = ["A" * length, ("CG" * length)[:length], ("ACN" * length)[:length]]
+    for settings in SETTINGS:
+        plan = plan_for(name, sources=few(length), **settings)
+        x = one_hot(sequences)
+        references = inputs(plan, len(x))[1] if plan.n_references else None
+        if references is not None:
+            references = references * x.max(axis=1)[:, None, None]
+        found = compare_all({"": plan}, x, references, backend="emulator")[""]
+        assert found.good, found
+
+
+@pytest.mark.parametrize("name", ["basset_legacy.onnx", "siamese_legacy.onnx"])
+@pytest.mark.parametrize("method", ["gradient", "deeplift"])
+def test_spans_at_any_targets(name, method):
+    plan = plan_for(name, method=method, n_references=7)
+    x, references = inputs(plan, 2)
+    length = plan.graph.length
+    flat = [np.full((3, 4), 0.25, np.float32), np.zeros((5, 4), np.float32),
+            np.eye(4, dtype=np.float32)]  # fmt: skip
+    mutants = [spans([2, length // 2, length - 4], flat)] * 2
+    targets = [np.array([0, 3, -1, length - 1]), np.arange(length)]
+    found, wanted = (
+        list(make_backend(b, plan).effects(x, references, mutants, targets))
+        for b in ("emulator", "reference")
+    )
+    for one, other in zip(found, wanted, strict=True):
+        scale = np.abs(other.attributions).max()
+        for part in ("lost", "own", "attributions"):
+            a, b = getattr(one, part), getattr(other, part)
+            np.testing.assert_allclose(a, b, rtol=0, atol=2 * AGREE * scale, err_msg=part)
+        for part in ("mutant_predictions", "predictions"):
+            a, b = getattr(one, part), getattr(other, part)
+            np.testing.assert_allclose(a, b, rtol=0, atol=AGREE * max(1, np.abs(b).max()))
+        np.testing.assert_array_equal(one.weights, other.weights)
+        assert (one.delta_error is None) == (other.delta_error is None)
+
+
+@pytest.mark.parametrize("hypothetical", [False, True])
+@pytest.mark.parametrize("settings", SETTINGS, ids=SETTING_NAMES)
+def test_attributions_and_predictions(settings, hypothetical):
+    plan = plan_for("basset_legacy.onnx", **settings)
+    x, references = inputs(plan, 3)
+    backends = [make_backend(b, plan) for b in ("emulator", "reference")]
+    found, wanted = (list(b.attributions(x, references, hypothetical)) for b in backends)
+    for (a, error), (b, other) in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=AGREE * np.abs(b).max())
+        assert (error is None) == (other is None) and (error is None or error < 1e-5)
+    a, b = (backend.predictions(x) for backend in backends)
+    np.testing.assert_allclose(a, b, rtol=0, atol=AGREE * np.abs(b).max())
+
+
+def test_restricted_targets_and_several_tasks():
+    name = "two_outputs_legacy.onnx"
+    length = model(name).sequence_length
+    graph = model(name).graph
+    for extra in ({"window": 4}, {"targets": [1, length - 2]}):
+        plan = make_plan(graph, n_references=2, threads=1, task=[0, 3], **extra)
+        x, references = inputs(plan, 1)
+        found = compare_all({"": plan}, x, references, backend="emulator")[""]
+        assert found.good, found
+
+
+def test_a_network_without_kernels_is_refused_by_name(monkeypatch):
+    from dfim_fast.backends.cuda.layers.layer import LAYERS
+    from dfim_fast.errors import BackendError
+    from dfim_fast.ops.conv import Conv
+
+    plan = plan_for("basset_legacy.onnx", sources=[0])
+    monkeypatch.delitem(LAYERS, Conv)
+    with pytest.raises(BackendError, match=r"node '.*' \(Conv\) has no kernels; use backend='num"):
+        make_backend("emulator", plan)
