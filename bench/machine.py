@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("dfim_fast", "numpy", "numba", "llvmlite", "onnx", "scipy", "torch", "tangermeme")
@@ -96,6 +95,7 @@ def peaks(threads: int, rounds: int = ROUNDS) -> dict[str, float]:
         written; ``fill_fresh``: writing into newly allocated memory, which every result is.
     """
     import torch
+    from threadpoolctl import threadpool_limits
 
     from dfim_fast.backends.numba_cpu.gemm import multiply, pack
 

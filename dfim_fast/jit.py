@@ -10,13 +10,18 @@ therefore given ``np.int64(0)``, not ``0``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, wraps
 from pathlib import Path
 from typing import Any
 
-from numba import njit
-from numba.core.ccallback import CFunc
-from numba.core.sigutils import normalize_signature
+import numpy as np
+
+try:
+    from numba import njit
+    from numba.core.ccallback import CFunc
+    from numba.core.sigutils import normalize_signature
+except ImportError:  # a GPU needs no Numba: bench/gpu_check.py runs on machines without it
+    njit = None
 
 ROOT = Path(__file__).parent
 DEPTH = 2  # dfim_fast/backends/numba_cpu is one folder with all below it
@@ -33,13 +38,26 @@ def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 def entry(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls, and keep it on disk."""
+    """Compile a function that Python calls, and keep it on disk; without Numba, leave it plain."""
+    if njit is None:
+        return uncompiled(function)
     try:
         compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # nowhere to keep it: a read-only installation without a home folder
         return njit(nogil=True, error_model="numpy")(function)
     renew_with_folder(compiled, function)
     return compiled
+
+
+def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, whose integers wrap around silently as they do once compiled."""
+
+    @wraps(function)
+    def wrapping(*arguments: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return function(*arguments)
+
+    return wrapping
 
 
 def renew_with_folder(compiled: Any, function: Callable[..., Any]) -> None:
@@ -88,4 +106,6 @@ def is_ready(compiled: Any) -> bool:
     return bool(compiled.overloads) or (kept is not None and bool(kept._load_index()))
 
 
-kernel: Any = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+kernel: Any = uncompiled
+if njit is not None:
+    kernel = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -162,6 +162,7 @@ dict
                "Begin to copy memory to the host, after all work asked for so far.");
     module.def("end_fetch", &fetch_end, py::arg("begun"), py::arg("target"),
                "Wait for what begin_fetch returned, and put it into a NumPy array.");
+    module.def("synchronize", &dfim::synchronize, release(), "Wait for all work asked for.");
     module.def("free_memory", &dfim::free_memory, release(), "Bytes free on the device.");
     module.def("launch", &launch_kernel, py::arg("kernel"), py::arg("blocks"), py::arg("threads"),
                py::arg("shared_bytes"), py::arg("values"),

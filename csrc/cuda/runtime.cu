@@ -162,6 +162,8 @@ void end_fetch(const Fetch& fetch, void* target, std::size_t bytes) {
     own.pinned.emplace(fetch.bytes, fetch.host);
 }
 
+void synchronize() { check(cudaStreamSynchronize(state().compute), "finish its work"); }
+
 std::size_t free_memory() {
     std::size_t free_bytes = 0;
     std::size_t total = 0;

@@ -30,6 +30,7 @@ void write(std::uintptr_t address, const void* source, std::size_t bytes);
 void clear(std::uintptr_t address, std::size_t bytes);
 Fetch begin_fetch(std::uintptr_t address, std::size_t bytes);
 void end_fetch(const Fetch& fetch, void* target, std::size_t bytes);
+void synchronize();
 std::size_t free_memory();
 
 // One pointer for each argument, as the kernel declares them. Throws std::runtime_error for a name

@@ -21,7 +21,7 @@ def test_str_lists_the_layers():
     assert lines[0] == f"model ({loaded.hash})"
     assert lines[1] == f"  sequence length 40, {parameters} parameters, receptive field 9 bp"
     assert lines[2] == "  2 tasks, scored at the logit: sigmoid_14[0], sigmoid_14[1]"
-    assert lines[3].startswith("  every layer runs on reference and numba; cupy")
+    assert lines[3] == "  every layer runs on every backend"
     found = [" ".join(line.split()) for line in lines[4:]]
     assert found == [
         "0 Input 40 x 4",

@@ -62,16 +62,20 @@ class CudaBackend(Backend):
         arrays = repeat(None) if into is None else into
         waiting: Callable[[], SequenceMap] | None = None
         for one, against, room in zip(x, own, arrays, strict=False):
-            mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
-            original, base, down = self._original(self.engine, one, against)
-            rows = MapRows(self.engine, self.targets, original, base)
-            self._fill(self.engine, rows, mutants, base, down)
-            begun = rows.finish(room)
+            begun = self.on_device(one, against).finish(room)
             if waiting is not None:
                 yield waiting()
             waiting = begun
         if waiting is not None:
             yield waiting()
+
+    def on_device(self, one: np.ndarray, references: np.ndarray | None) -> MapRows:
+        """The map of one sequence (4, L) with its references (R, 4, L), left on the device."""
+        mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
+        original, base, down = self._original(self.engine, one, references)
+        rows = MapRows(self.engine, self.targets, original, base)
+        self._fill(self.engine, rows, mutants, base, down)
+        return rows
 
     def effects(
         self,

@@ -120,6 +120,9 @@ class CupyDevice(Device):
 
         return end
 
+    def synchronize(self) -> None:
+        self.compute.synchronize()
+
     def free_memory(self) -> int:
         free, _ = self.cupy.cuda.runtime.memGetInfo()
         return int(free + self.cupy.get_default_memory_pool().free_bytes())

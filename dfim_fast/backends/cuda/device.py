@@ -102,6 +102,10 @@ class Device(ABC):
         """Begin to copy the start of a buffer into ``out``; the call that is returned ends it."""
 
     @abstractmethod
+    def synchronize(self) -> None:
+        """Wait for all work asked for."""
+
+    @abstractmethod
     def free_memory(self) -> int:
         """Bytes that can still be allocated."""
 

@@ -86,6 +86,9 @@ class NativeDevice(Device):
 
         return end
 
+    def synchronize(self) -> None:
+        self.module.synchronize()
+
     def free_memory(self) -> int:
         return int(self.module.free_memory())
 
