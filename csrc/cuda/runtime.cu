@@ -40,7 +40,9 @@ struct Name;
 DFIM_NAME(int)
 DFIM_NAME(float)
 DFIM_NAME(double)
+DFIM_NAME(signed char)
 DFIM_NAME(unsigned char)
+DFIM_NAME(unsigned long long)
 DFIM_NAME(View)
 #undef DFIM_NAME
 

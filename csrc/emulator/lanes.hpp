@@ -118,6 +118,12 @@ inline WFloat to_float(const Lanes<T>& a) {
     for (int i = 0; i < LANES; ++i) out.v[i] = static_cast<float>(a.v[i]);
     return out;
 }
+template <class T>
+inline WInt to_int(const Lanes<T>& a) {
+    WInt out;
+    for (int i = 0; i < LANES; ++i) out.v[i] = static_cast<int>(a.v[i]);
+    return out;
+}
 inline WDouble to_double(const WFloat& a) {
     WDouble out;
     for (int i = 0; i < LANES; ++i) out.v[i] = a.v[i];
@@ -145,6 +151,12 @@ inline WFloat each(const F& f, const WBool& live, const WFloat& a, const WFloat&
         if (live.v[i]) out.v[i] = f(a.v[i], b.v[i], c.v[i]);
     }
     return out;
+}
+template <class F>
+inline void lanewise(const F& f, const WBool& live, const WInt& a) {
+    for (int i = 0; i < LANES; ++i) {
+        if (live.v[i]) f(a.v[i]);
+    }
 }
 template <class T>
 inline T warp_sum(const Lanes<T>& a) {

@@ -9,6 +9,7 @@
 #include "move.cuh"
 #include "pool.cuh"
 #include "segment.cuh"
+#include "shuffle.cuh"
 
 #define DFIM_KERNELS(X)                                                               \
     X(affine_backward) X(affine_forward) X(average_backward) X(average_forward)       \
@@ -17,4 +18,4 @@
     X(edit) X(fill) X(flatten) X(gate_backward) X(gate_forward) X(gather)             \
     X(importance_sums) X(joint_backward) X(joint_forward) X(lost_groups)              \
     X(lost_rows) X(max_backward) X(max_forward) X(max_rescale) X(own_change)          \
-    X(pick) X(segment_backward) X(segment_forward) X(unflatten)
+    X(one_hot) X(pick) X(segment_backward) X(segment_forward) X(shuffle) X(unflatten)

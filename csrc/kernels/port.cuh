@@ -44,6 +44,10 @@ DFIM_DEVICE inline T select(WBool which, T yes, T no) {
 DFIM_DEVICE inline WFloat fused(WFloat a, WFloat b, WFloat c) { return __fmaf_rn(a, b, c); }
 DFIM_DEVICE inline WFloat to_float(WInt value) { return static_cast<float>(value); }
 DFIM_DEVICE inline WFloat to_float(WDouble value) { return static_cast<float>(value); }
+template <class T>
+DFIM_DEVICE inline WInt to_int(T value) {
+    return static_cast<int>(value);
+}
 DFIM_DEVICE inline WDouble to_double(WFloat value) { return static_cast<double>(value); }
 DFIM_DEVICE inline bool any_lane(WBool value) { return __any_sync(0xffffffffu, value) != 0; }
 
@@ -51,6 +55,14 @@ DFIM_DEVICE inline bool any_lane(WBool value) { return __any_sync(0xffffffffu, v
 template <class F, class... A>
 DFIM_DEVICE inline WFloat each(const F& f, WBool live, A... values) {
     return live ? f(values...) : 0.0f;
+}
+
+// f(a) for its effects, lane by lane, where live.
+template <class F>
+DFIM_DEVICE inline void lanewise(const F& f, WBool live, WInt a) {
+    if (live) {
+        f(a);
+    }
 }
 
 // The lanes' sum, lane 0 first, and their maximum.

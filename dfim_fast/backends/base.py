@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
+from dfim_fast.sequence.references import make_references
 
 
 @dataclass
@@ -120,6 +122,15 @@ class Backend(ABC):
     def preparation(self) -> str | None:
         """What a user should know before the first map, if it takes long; None otherwise."""
         return None
+
+    def references(
+        self, x: np.ndarray, references: Any, n_references: int, gc: float, random_state: int
+    ) -> Any:
+        """References of x (N, 4, L), for the methods below: (N, R, 4, L), or what stands for it.
+
+        A backend that draws shuffles itself need not bring them here first.
+        """
+        return make_references(x, references, n_references, gc, random_state)
 
     @abstractmethod
     def maps(

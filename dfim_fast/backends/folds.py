@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,11 @@ class Folds(Backend):
 
     def preparation(self) -> str | None:
         return next((text for m in self.members if (text := m.preparation())), None)
+
+    def references(
+        self, x: np.ndarray, references: Any, n_references: int, gc: float, random_state: int
+    ) -> Any:
+        return self.members[0].references(x, references, n_references, gc, random_state)
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
         return self.mean([m.predictions(x) for m in self.members])

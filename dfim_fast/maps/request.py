@@ -50,18 +50,20 @@ class Request:
     settings: dict[str, Any]
     references: Any
 
-    def own_references(self, first: int, last: int) -> np.ndarray | None:
-        """References (n, R, 4, L) of sequences first to last, or None for gradients."""
+    def own_references(self, first: int, last: int) -> Any:
+        """References of sequences first to last, as ``references_of`` gives them."""
         return self.references_of(slice(first, last))
 
-    def references_of(self, rows: slice | list[int]) -> np.ndarray | None:
-        """References (n, R, 4, L) of some sequences, or None for gradients."""
+    def references_of(self, rows: slice | list[int]) -> Any:
+        """References of some sequences, as the backend takes them; None for gradients."""
         if not self.plan.n_references:
             return None
         given, s = self.references, self.settings
         if isinstance(given, np.ndarray) and given.ndim == 4:
             given = given[rows]
-        return make_references(self.x[rows], given, s["n_references"], s["gc"], s["random_state"])
+        return self.backend.references(
+            self.x[rows], given, s["n_references"], s["gc"], s["random_state"]
+        )
 
     def announce(self, progress: bool) -> None:
         """Say on standard error why the first map will take long, if it will."""

@@ -12,7 +12,8 @@ from dfim_fast.backends.base import Backend, Effects, Into, SequenceMap
 from dfim_fast.backends.cuda.device import Device
 from dfim_fast.backends.cuda.layers.all import unsupported
 from dfim_fast.backends.cuda.network import Network
-from dfim_fast.backends.cuda.results import EffectRows, MapRows, Rows, Targets
+from dfim_fast.backends.cuda.results import EffectRows, MapRows, Rows, Targets, own_rows
+from dfim_fast.backends.cuda.shuffles import Shuffled, Shuffles
 from dfim_fast.backends.cuda.staged import Original, StagedEngine
 from dfim_fast.backends.passes import hypothetical
 from dfim_fast.backends.rows import delta_error, group_mean
@@ -55,6 +56,13 @@ class CudaBackend(Backend):
         self.engine = StagedEngine(self.network, plan, self.budget)
         self.targets = Targets(plan, device)
 
+    def references(
+        self, x: np.ndarray, references: Any, n_references: int, gc: float, random_state: int
+    ) -> Any:
+        if isinstance(references, str) and references == "dinucleotide":
+            return Shuffles(x, n_references, random_state)
+        return super().references(x, references, n_references, gc, random_state)
+
     def maps(
         self, x: np.ndarray, references: np.ndarray | None, into: Sequence[Into] | None = None
     ) -> Iterator[SequenceMap]:
@@ -69,7 +77,7 @@ class CudaBackend(Backend):
         if waiting is not None:
             yield waiting()
 
-    def on_device(self, one: np.ndarray, references: np.ndarray | None) -> MapRows:
+    def on_device(self, one: np.ndarray, references: np.ndarray | Shuffled | None) -> MapRows:
         """The map of one sequence (4, L) with its references (R, 4, L), left on the device."""
         mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
         original, base, down = self._original(self.engine, one, references)
@@ -96,11 +104,10 @@ class CudaBackend(Backend):
             yield rows.finish()
 
     def _original(
-        self, engine: StagedEngine, one: np.ndarray, own: np.ndarray | None
+        self, engine: StagedEngine, one: np.ndarray, own: np.ndarray | Shuffled | None
     ) -> tuple[Original, list[Any], list[Any]]:
         """One sequence up and down, with its importance by task."""
-        references = None if own is None else own.swapaxes(1, 2)
-        original = engine.original(one.T, references)
+        original = engine.original(one.T, own)
         down = [engine.down(task, original) for task in self.network.tasks]
         return original, [engine.original_importance(original, d) for d in down], down
 
@@ -127,17 +134,19 @@ class CudaBackend(Backend):
             if self.plan.additive and original.expected is not None:
                 error = delta_error(plain, original.scores, original.expected)
             if hypothetical_bases:
-                yield self._hypothetical(against, down), error
+                yield self._hypothetical(original, down), error
             else:
                 yield plain[:, :, None] * one.T, error
 
-    def _hypothetical(self, references: np.ndarray | None, down: list[Any]) -> np.ndarray:
+    def _hypothetical(self, original: Original, down: list[Any]) -> np.ndarray:
         """Mean over references of every base's importance (K, L, 4)."""
         plan, length = self.plan, self.plan.graph.length
-        found = []
+        found, r = [], None
+        shape = (self.engine.count, length, 4)
+        if original.references is not None:
+            r = own_rows(self.device, original.references[0].y, shape)
         for walk in down:
-            m = self.device.read(walk[0].own, (self.engine.count, length, 4))
-            r = None if references is None else references.swapaxes(1, 2)
+            m = own_rows(self.device, walk[0], shape)
             found.append(hypothetical(plan.method, plan.contribution, m, r).mean(axis=0))
         return np.stack(found)
 
@@ -147,5 +156,6 @@ class CudaBackend(Backend):
         scores = []
         for first in range(0, len(x), tile):
             part = x[first : first + tile].swapaxes(1, 2)
-            scores.append(self.engine.scores(self.engine.whole(part), len(part)).T)
+            acts = self.engine.whole(self.engine.rows(part), len(part))
+            scores.append(self.engine.scores(acts, len(part)).T)
         return np.concatenate(scores)

@@ -66,7 +66,7 @@ class Rows(ABC):
         self.engine, self.device, self.plan = engine, engine.device, engine.plan
         self.targets, self.original = targets, original
         length, groups = self.plan.graph.length, engine.groups
-        found = [self.device.read(_own(view), (length, groups)) for view in base]
+        found = [own_rows(self.device, view, (length, groups)) for view in base]
         self.importance = np.stack([f.T for f in found], axis=1)  # (G, K, L)
 
     @abstractmethod
@@ -239,9 +239,10 @@ class EffectRows(Rows):
         return self.effects
 
 
-def _own(view: View) -> Buffer:
+def own_rows(device: Device, view: View, shape: tuple[int, ...]) -> np.ndarray:
+    """A host copy of what a view's items have of their own."""
     assert view.own is not None
-    return view.own
+    return device.read(view.own, shape)
 
 
 def zeros(device: Device, nbytes: int) -> Buffer:

@@ -170,6 +170,7 @@ KERNELS: dict[str, Signature] = {
         "View dx, View m, View x, View r, View y, View yr, View won, View lost, int kernel, int"
         " stride, int dilation, int pad, float epsilon, int add, int items"
     ),
+    "one_hot": _signature("float* x, const signed char* codes, int length, int items"),
     "own_change": _signature(
         "float* out, View importance, const int* first, const int* span, int items"
     ),
@@ -182,6 +183,11 @@ KERNELS: dict[str, Signature] = {
     "segment_forward": _signature(
         "View y, View x, int kind, int axes, float spread, int items",
         warps=4,
+    ),
+    "shuffle": _signature(
+        "signed char* shuffled, signed char* edges, const signed char* codes, const unsigned "
+        "long long* keys, int length, int shuffles, int items",
+        warps=1,
     ),
     "unflatten": _signature("View y, View x, int position_fastest, int add, int items"),
 }

@@ -15,6 +15,7 @@ import numpy as np
 from dfim_fast.backends.cuda.device import Buffer, Device
 from dfim_fast.backends.cuda.geometry import geometry
 from dfim_fast.backends.cuda.network import Acts, Network, Pairs
+from dfim_fast.backends.cuda.shuffles import Shuffled
 from dfim_fast.backends.cuda.views import View
 from dfim_fast.backends.rows import group_weights
 from dfim_fast.graph.graph import Task
@@ -100,24 +101,30 @@ class StagedEngine:
 
     # -- passes over the original ---------------------------------------------------------------
 
-    def original(self, rows: np.ndarray, own: np.ndarray | None) -> Original:
-        """Pass a sequence (L, 4) and its references (R, L, 4) through the network."""
-        acts = self.whole(rows[None])
-        references = None if own is None else self.whole(own)
+    def original(self, rows: np.ndarray, own: np.ndarray | Shuffled | None) -> Original:
+        """Pass a sequence (L, 4) and its references (R, 4, L) through the network."""
+        acts = self.whole(self.rows(rows[None]), 1)
+        references = None
+        if isinstance(own, Shuffled):
+            references = self.whole(own.draw(self.device), self.count)
+        elif own is not None:
+            references = self.whole(self.rows(own.swapaxes(1, 2)), self.count)
         expected = None
         if references is not None:
             scores = self.scores(references, self.count)
             expected = scores.mean(axis=1, dtype=np.float64).astype(np.float32)
         return Original(acts, references, self.scores(acts, 1)[:, 0], expected)
 
-    def whole(self, x: np.ndarray) -> Acts:
-        """Activations of x (B, L, 4)."""
-        items = len(x)
+    def rows(self, x: np.ndarray) -> Buffer:
+        """A device copy of x (B, L, 4)."""
+        return self.device.upload(np.ascontiguousarray(x, np.float32))
+
+    def whole(self, x: Buffer, items: int) -> Acts:
+        """Activations of x (items, L, 4)."""
         shape = self.network.graph.nodes[0].shape
-        buffer = self.device.upload(np.ascontiguousarray(x, np.float32))
         return self.network.forward(
             items,
-            View(*shape, shape[0], buffer),
+            View(*shape, shape[0], x),
             lambda i, channels, won=False: self._whole(i, channels, items),
         )
 
