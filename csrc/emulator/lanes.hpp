@@ -3,7 +3,8 @@
 
 #include <cmath>
 #include <cstddef>
-#include <string>
+
+#include "block.hpp"
 
 #define DFIM_DEVICE
 #define DFIM_KERNEL(NAME, WARPS, PARAMETERS) inline void NAME PARAMETERS
@@ -23,19 +24,30 @@ using WDouble = Lanes<double>;
 using WInt = Lanes<int>;
 using WBool = Lanes<bool>;
 
-// Which warp of which block the host thread is at work on.
+// Which warp of which block the host thread is at work on; no block for kernels without barriers.
 struct Where {
-    int block;
+    int number;
     int warp;
+    emulator::Block* block;
 };
-inline thread_local Where here{0, 0};
+inline thread_local Where here{0, 0, nullptr};
 
 inline WInt lane_id() {
     WInt lanes;
     for (int i = 0; i < LANES; ++i) lanes.v[i] = i;
     return lanes;
 }
-inline int warp_number(int warps) { return here.block * warps + here.warp; }
+inline int warp_number(int warps) { return here.number * warps + here.warp; }
+inline int block_number() { return here.number; }
+inline int warp_in_block() { return here.warp; }
+
+inline emulator::Block& own_block() {
+    if (here.block == nullptr) {
+        throw emulator::Fault("a barrier or shared memory in a kernel that declares no shared bytes");
+    }
+    return *here.block;
+}
+inline void block_barrier() { own_block().arrive(here.warp, false); }
 
 #define DFIM_BINARY(OP, RESULT)                                                      \
     template <class T>                                                               \
@@ -84,6 +96,24 @@ inline void store(T* to, const WInt& at, const Lanes<T>& value, const WBool& liv
         if (live.v[i]) to[at.v[i]] = value.v[i];
     }
 }
+// Shared memory of the block, from its first float.
+struct Shared {
+    float at(int index) const { return own_block().read(here.warp, index); }
+};
+inline Shared shared_memory() { return {}; }
+inline WFloat load(const Shared&, const WInt& at, const WBool& live) {
+    WFloat out(0.0f);
+    for (int i = 0; i < LANES; ++i) {
+        if (live.v[i]) out.v[i] = own_block().read(here.warp, at.v[i]);
+    }
+    return out;
+}
+inline void store(const Shared&, const WInt& at, const WFloat& value, const WBool& live) {
+    for (int i = 0; i < LANES; ++i) {
+        if (live.v[i]) own_block().write(here.warp, at.v[i], value.v[i]);
+    }
+}
+
 template <class T>
 inline Lanes<T> select(const WBool& which, const Lanes<T>& yes, const Lanes<T>& no) {
     Lanes<T> out;

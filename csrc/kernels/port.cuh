@@ -27,6 +27,32 @@ DFIM_DEVICE inline int warp_number(int warps) {
     return static_cast<int>(blockIdx.x) * warps + static_cast<int>(threadIdx.x) / LANES;
 }
 
+DFIM_DEVICE inline int block_number() { return static_cast<int>(blockIdx.x); }
+DFIM_DEVICE inline int warp_in_block() { return static_cast<int>(threadIdx.x) / LANES; }
+
+// All warps of the block wait for each other; what they stored in shared memory is then seen by all.
+// No warp may return before it.
+DFIM_DEVICE inline void block_barrier() { __syncthreads(); }
+
+// Shared memory of the block, from its first float.
+struct Shared {
+    float* first;
+
+    DFIM_DEVICE float at(int index) const { return first[index]; }
+};
+DFIM_DEVICE inline Shared shared_memory() {
+    extern __shared__ float dfim_shared[];
+    return {dfim_shared};
+}
+DFIM_DEVICE inline WFloat load(const Shared& from, WInt at, WBool live) {
+    return live ? from.first[at] : 0.0f;
+}
+DFIM_DEVICE inline void store(const Shared& to, WInt at, WFloat value, WBool live) {
+    if (live) {
+        to.first[at] = value;
+    }
+}
+
 template <class T>
 DFIM_DEVICE inline T load(const T* from, WInt at, WBool live) {
     return live ? from[at] : T(0);

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dfim_fast.backends.cuda.backend import CudaBackend
-from dfim_fast.backends.cuda.device import ALIGNMENT, Buffer, Device
+from dfim_fast.backends.cuda.device import Buffer, Device, out_of_memory
 from dfim_fast.errors import BackendError
 from dfim_fast.plan.plan import Plan
 
 LIBRARY = Path(__file__).parents[2] / "_emulator.so"
 MEMORY = 2_000_000_000  # bytes that it says are free
-GUARD = 0xA5  # stands around every buffer
 ERROR_BYTES = 512
 
 
@@ -38,35 +37,20 @@ def load() -> ctypes.CDLL:
 
 
 class EmulatorDevice(Device):
-    """Host memory between guards, and launches that run at once."""
+    """Host memory between guards, and launches that have run when they return."""
 
     name = "emulator"
 
-    def __init__(self) -> None:
-        self.library = load()
-        self.memory: dict[int, np.ndarray] = {}
+    def __init__(self, library: ctypes.CDLL | None = None) -> None:
+        self.library = load() if library is None else library
+        self.library.dfim_allocate.restype = ctypes.c_size_t
 
     def _allocate(self, nbytes: int) -> Buffer:
-        whole = np.full(nbytes + 3 * ALIGNMENT, GUARD, np.uint8)
-        address = whole.ctypes.data + ALIGNMENT
-        address += -address % ALIGNMENT
-        first = address - whole.ctypes.data
-        memory = self.memory
-        memory[address] = whole
-
-        def release() -> None:
-            kept = memory.pop(address)
-            beyond = np.concatenate([kept[:first], kept[first + nbytes :]])
-            if (beyond != GUARD).any():
-                raise AssertionError(f"a kernel wrote outside a buffer of {nbytes} bytes")
-
-        return Buffer(address, nbytes, release)
-
-    def _host(self, buffer: Buffer, nbytes: int) -> np.ndarray:
-        whole = self.memory[buffer.address]
-        first = buffer.address - whole.ctypes.data
-        assert nbytes <= buffer.nbytes
-        return whole[first : first + nbytes]
+        address = self.library.dfim_allocate(ctypes.c_size_t(nbytes))
+        if not address:
+            raise out_of_memory(f"backend={self.name!r}", nbytes, 0)
+        release = self.library.dfim_release
+        return Buffer(address, nbytes, lambda: release(ctypes.c_size_t(address)))
 
     def _launch(
         self, kernel: str, blocks: int, warps: int, shared: int, packed: list[np.generic]
@@ -80,17 +64,20 @@ class EmulatorDevice(Device):
             raise BackendError(f"backend='emulator': {kernel}: {error.value.decode()}")
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
-        self._host(buffer, array.nbytes)[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        held = np.ascontiguousarray(array)
+        ctypes.memmove(buffer.address, held.ctypes.data, held.nbytes)
 
     def clear(self, buffer: Buffer) -> None:
-        self._host(buffer, buffer.nbytes)[:] = 0
+        ctypes.memset(buffer.address, 0, buffer.nbytes)
 
     def fetch(self, buffer: Buffer, out: np.ndarray) -> Callable[[], np.ndarray]:
-        out[...] = self._host(buffer, out.nbytes).view(out.dtype).reshape(out.shape)
+        held = np.empty(out.shape, out.dtype)
+        ctypes.memmove(held.ctypes.data, buffer.address, held.nbytes)
+        out[...] = held
         return lambda: out
 
     def synchronize(self) -> None:
-        pass  # launches have run when they return
+        pass
 
     def free_memory(self) -> int:
         return MEMORY
