@@ -39,6 +39,8 @@ OWNERS = {
     "distributed": ["scale"],
     "dask_jobqueue": ["scale"],
     "matplotlib": ["plot", "report"],
+    "plotly": ["report"],
+    "jinja2": ["report"],
     "typer": ["cli"],
 }
 MAX_LINES = 400

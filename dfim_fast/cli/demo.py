@@ -30,7 +30,9 @@ def demo(
     import dfim_fast
     from dfim_fast.io.fasta import read_fasta
     from dfim_fast.io.output import check_new
+    from dfim_fast.io.run_record import RunRecord
     from dfim_fast.maps.model import load_model
+    from dfim_fast.report import REPORT
     from dfim_fast.scale import demo as pairs
     from dfim_fast.scale.map_run import MARKER, run_maps
 
@@ -43,8 +45,11 @@ def demo(
     motifs = pd.read_csv(data / "demo_motifs.tsv", sep="\t")
     motifs = motifs[motifs["sequence"].isin(names)].reset_index(drop=True)
 
-    def judge_pairs(folder: Path) -> list[str]:
-        table = pairs.judge_motif_pairs(model, names, sequences, motifs, threads, not quiet)
+    def judge_pairs(folder: Path, record: RunRecord) -> list[str]:
+        record.kind = "demo"
+        table = pairs.judge_motif_pairs(
+            model, names, sequences, motifs, threads, not quiet, record
+        )
         pairs.write_motif_pairs(folder, table)
         return pairs.describe_motif_pairs(table)
 
@@ -66,6 +71,7 @@ def demo(
         *finished.lines,
         "",
         "Where to look",
+        f"  {out / REPORT}: everything in one page; open it in a browser",
         f"  {out / 'figures' / pairs.FIGURE}: the table above, a point for each sequence",
         f"  {picture}: losing one base of one motif takes the importance from the other",
         f"  {out / pairs.TABLE}: every pair of every sequence, with p and q of both nulls",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dfim_fast.cli import demo, info, maps, motifs, variants
+from dfim_fast.cli import demo, info, maps, motifs, report, variants
 from dfim_fast.cli.group import OneLineGroup
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("motifs", short_help="Interactions of pairs of motifs, judged.")(mot
 app.command("variants", short_help="What variants do to the bases and motifs around them.")(
     variants.variants
 )
+app.command("report", short_help="The report of a finished run, as one HTML page.")(report.report)
 
 
 @app.callback(invoke_without_command=True)

@@ -56,6 +56,7 @@ def map_sequences(
     backend: o.BackendName = "auto",
     memory_limit: o.MemoryLimit = None,
     threads: o.Threads = None,
+    report: o.Report = True,
     overwrite: Annotated[bool, typer.Option(
         "--overwrite", help="Replace an earlier result, when this one is complete.")] = False,
     quiet: Annotated[bool, typer.Option(
@@ -66,7 +67,8 @@ def map_sequences(
     FILES are a model and a FASTA: dfim-fast map model.onnx sequences.fa -o maps.
 
     OUT becomes a folder with maps.zarr (all maps, p and q), interactions.tsv.gz and .parquet
-    (strongest first), figures and summary.txt. It appears only when all of it is complete.
+    (strongest first), figures, summary.txt and report.html. It appears only when all of it is
+    complete.
 
     Several models are folds of one question: the maps are their means, with the same references
     for all, and the store and the table hold the folds' spread and their agreement in sign.
@@ -108,6 +110,7 @@ def map_sequences(
         top=top,
         overwrite=overwrite,
         progress=not quiet,
+        report=report,
     )
     if not quiet:
         typer.echo("\n".join(finished.lines))

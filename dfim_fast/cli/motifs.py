@@ -62,6 +62,7 @@ def motif_pairs(
     backend: o.BackendName = "auto",
     memory_limit: o.MemoryLimit = None,
     threads: o.Threads = None,
+    report: o.Report = True,
     overwrite: Annotated[bool, typer.Option(
         "--overwrite", help="Replace an earlier result, when this one is complete.")] = False,
     quiet: Annotated[bool, typer.Option(
@@ -70,8 +71,8 @@ def motif_pairs(
     """Take each motif away and read what every other motif of its sequence loses.
 
     OUT becomes a folder with motif_pairs.tsv.gz and .parquet (a row per ordered pair, both
-    directions), by_motif.tsv, features.tsv, figures and summary.txt. It appears only when all of it
-    is complete.
+    directions), by_motif.tsv, features.tsv, figures, summary.txt and report.html. It appears only
+    when all of it is complete.
     """
     wanted = (bed is None) + (motifs is None)
     models, rest = files[: len(files) - wanted], files[len(files) - wanted :]
@@ -119,6 +120,7 @@ def motif_pairs(
         judging=PairJudging(nulls, n_null, n_matched, null_model, correction, alpha),
         overwrite=overwrite,
         progress=not quiet,
+        report=report,
     )
     if not quiet:
         typer.echo("\n".join(finished.lines))

@@ -102,6 +102,10 @@ Targets = Annotated[
         metavar="RANGES", help="Positions whose importance is read, likewise.  [default: all]"
     ),
 ]
+Report = Annotated[
+    bool,
+    typer.Option("--report/--no-report", help="Write report.html, a page to look at results in."),
+]
 MemoryLimit = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Workspace, such as 2GB or 500MB.  [default: 2GB]"),

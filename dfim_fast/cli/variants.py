@@ -47,6 +47,7 @@ def variants(
     backend: o.BackendName = "auto",
     memory_limit: o.MemoryLimit = None,
     threads: o.Threads = None,
+    report: o.Report = True,
     overwrite: Annotated[bool, typer.Option(
         "--overwrite", help="Replace an earlier result, when this one is complete.")] = False,
     quiet: Annotated[bool, typer.Option(
@@ -55,8 +56,9 @@ def variants(
     """Say which bases and motifs gain or lose importance with each allele of a VCF.
 
     OUT becomes a folder with variants.tsv.gz and .parquet (a row per allele and base around it),
-    by_variant.tsv, variants.vcf (the same in INFO) and summary.txt; with --explain also
-    explained.tsv.gz and .parquet, and waterfall figures. It appears when all of it is complete.
+    by_variant.tsv, variants.vcf (the same in INFO), summary.txt and report.html; with --explain
+    also explained.tsv.gz and .parquet, and waterfall figures. It appears when all of it is
+    complete.
 
     Bases behind an insertion or deletion are compared with themselves where they have moved to.
     """
@@ -98,6 +100,7 @@ def variants(
         figures=figures,
         overwrite=overwrite,
         progress=not quiet,
+        report=report,
     )
     if not quiet:
         typer.echo("\n".join(finished.lines))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dfim_fast.io.run_record import RunRecord
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.motif import motif_interactions
 from dfim_fast.scale.motif_run import judge
@@ -30,6 +31,7 @@ def judge_motif_pairs(
     motifs: pd.DataFrame,
     threads: int | None,
     progress: bool,
+    record: RunRecord,
 ) -> pd.DataFrame:
     """Interactions of all pairs of motifs, judged by the paper's null and by the matched one.
 
@@ -41,6 +43,8 @@ def judge_motif_pairs(
         sequence, start, end, name.
     threads : int, optional
     progress : bool
+    record : RunRecord
+        Takes in both nulls, for the report.
 
     Returns
     -------
@@ -55,8 +59,9 @@ def judge_motif_pairs(
         ("dinucleotide", SHUFFLES, "gaussian"),
         ("matched", SPANS, "empirical"),
     ):
-        null = null_map(model, list(sequences), kind, n, features=motifs, **settings)
+        null: Any = null_map(model, list(sequences), kind, n, features=motifs, **settings)
         judge(table, null, kind, null_model)
+        record.add_null(f"pairs, {kind}", null["fis"], table["fis"])
     return table.assign(interacts=table["significant_matched"] & (table["fis"].abs() > NEGLIGIBLE))
 
 

@@ -12,12 +12,13 @@ import pandas as pd
 
 from dfim_fast.errors import SettingsError
 from dfim_fast.io.output import check_new, new_folder
+from dfim_fast.io.run_record import recording
 from dfim_fast.io.tables import write_tables
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.motif import motif_interactions
 from dfim_fast.maps.pairs import COLUMNS
 from dfim_fast.scale.describe import counted, heading, settings_used
-from dfim_fast.scale.map_run import Finished
+from dfim_fast.scale.map_run import Finished, finish
 from dfim_fast.sequence.one_hot import encode, from_codes
 from dfim_fast.stats.distance import distance_bins
 from dfim_fast.stats.null import null_map
@@ -61,6 +62,7 @@ def run_motifs(
     judging: PairJudging | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    report: bool = True,
 ) -> Finished:
     """Compute, judge, write and draw; ``out`` appears when all of it is done.
 
@@ -79,6 +81,8 @@ def run_motifs(
     overwrite : bool
         Replace an earlier result, once this one is complete.
     progress : bool
+    report : bool
+        Write ``report.html``.
 
     Returns
     -------
@@ -96,17 +100,18 @@ def run_motifs(
     check_settings(judging.null_model, "task", "task", judging.correction, judging.alpha)
     x = from_codes(encode(list(sequences), model.sequence_length, names))
     given = {**settings, "names": list(names), "progress": progress}
-    with new_folder(out, MARKER, overwrite) as folder:
+    with recording("motifs") as record, new_folder(out, MARKER, overwrite) as folder:
         table = motif_interactions(model, x, features, **given)
         provenance = table.attrs["provenance"]
         reports = {}
         for kind in judging.nulls:
             n = judging.n_null if kind == "dinucleotide" else judging.n_matched
-            null = null_map(model, x, kind, n, features=features, **given)
+            null: Any = null_map(model, x, kind, n, features=features, **given)
             reports[kind] = judge(
                 table, null, kind, judging.null_model, correction=judging.correction,
                 alpha=judging.alpha,
             )  # fmt: skip
+            record.add_null(f"pairs, {kind}", null["fis"], table["fis"])
         by_motif = by_kind(table)
         about = {"model": {"name": model.name, "hash": model.hash}, "provenance": provenance,
                  "significance": reports}  # fmt: skip
@@ -115,7 +120,7 @@ def run_motifs(
         features.to_csv(folder / "features.tsv", sep="\t", index=False, float_format="%.6g")
         figures = _draw(folder / "figures", table, by_motif)
         lines = _summary(Path(out), model, names, table, by_motif, settings, reports, figures)
-        (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines += finish(folder, Path(out), record, model, lines, report)
     return Finished(Path(out), lines, table)
 
 

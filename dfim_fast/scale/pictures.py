@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dfim_fast.io.run_record import RunRecord
 from dfim_fast.io.store import MapStore
 from dfim_fast.stats.streamed import StreamedSignificance
 
@@ -81,14 +82,33 @@ def draw(
         files.append(save(figure, folder / f"{number:0{digits}d}_{file_name(one.names[0])}.png"))
     for task in sorted({task for _, task in strongest}):
         nulls, scores = sample.of(task)
-        fits = judge.fit or {}
-        fit = fits.get(judge.tasks[task], fits.get("all"))
-        axes = plot_null(nulls, scores, (fit.mean, fit.sd) if fit else None)
+        axes = plot_null(nulls, scores, _fit(judge, task))
         several = len(judge.tasks) > 1
         own = f"null_{file_name(judge.tasks[task])}.png" if several else "null.png"
         page: Any = axes.figure  # made for these axes, so no part of another
         files.append(save(page, folder / own))
     return [path.name for path in files]
+
+
+def keep_nulls(record: RunRecord, sample: Sample, judge: StreamedSignificance) -> None:
+    """Keep the histograms of every task for the report.
+
+    Parameters
+    ----------
+    record : RunRecord
+    sample : Sample
+    judge : StreamedSignificance
+        Of which the Gaussian fit is kept.
+    """
+    for task, name in enumerate(judge.tasks):
+        record.add_null(name, *sample.of(task), _fit(judge, task))
+
+
+def _fit(judge: StreamedSignificance, task: int) -> tuple[float, float] | None:
+    """Mean and standard deviation of the null of a task, where one was fitted to all of it."""
+    fits = judge.fit or {}
+    fit = fits.get(judge.tasks[task], fits.get("all"))
+    return (fit.mean, fit.sd) if fit else None
 
 
 def file_name(text: str) -> str:

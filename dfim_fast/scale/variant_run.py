@@ -13,12 +13,13 @@ import pandas as pd
 from dfim_fast.errors import SettingsError
 from dfim_fast.io.motifs import read_motifs, scan
 from dfim_fast.io.output import check_new, new_folder
+from dfim_fast.io.run_record import recording
 from dfim_fast.io.tables import write_tables
 from dfim_fast.io.vcf import cut_variants, read_vcf, write_vcf
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.variant import COLUMNS, PARTS
 from dfim_fast.scale.describe import counted, heading, settings_used
-from dfim_fast.scale.map_run import Finished
+from dfim_fast.scale.map_run import Finished, finish
 from dfim_fast.scale.pictures import file_name
 from dfim_fast.scale.variants import check_contigs, explain_variants, variant_interactions
 from dfim_fast.sequence.one_hot import encode
@@ -50,6 +51,7 @@ def run_variants(
     figures: int = 5,
     overwrite: bool = False,
     progress: bool = True,
+    report: bool = True,
 ) -> Finished:
     """Compute, explain, write and draw; ``out`` appears when all of it is done.
 
@@ -73,6 +75,8 @@ def run_variants(
         Variants drawn, strongest effect first.
     overwrite : bool
     progress : bool
+    report : bool
+        Write ``report.html``.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def run_variants(
     variants = read_vcf(vcf)
     if features is not None:
         check_contigs(features, variants)
-    with new_folder(out, MARKER, overwrite) as folder:
+    with recording("variants") as record, new_folder(out, MARKER, overwrite) as folder:
         table = variant_interactions(model, genome, variants, flank, progress=progress, **settings)
         about = {"model": {"name": model.name, "hash": model.hash},
                  "provenance": table.attrs["provenance"]}  # fmt: skip
@@ -110,7 +114,7 @@ def run_variants(
             _values(variants, table, parts, model.sequence_length // 2),
         )
         lines = _summary(Path(out), model, table, strongest, parts, settings, drawn)
-        (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines += finish(folder, Path(out), record, model, lines, report)
     return Finished(Path(out), lines, table)
 
 

@@ -15,7 +15,10 @@ import dfim_fast
 from dfim_fast.io.fasta import read_fasta
 from dfim_fast.io.store import MapStore
 
-QUICK = ("--n-references", 2, "--sources", "4-6", "--threads", 1, "--figures", 0, "--quiet")
+QUICK = (
+    "--n-references", 2, "--sources", "4-6", "--threads", 1,
+    "--no-report", "--figures", 0, "--quiet",
+)  # fmt: skip
 SEE_MAP = "See dfim-fast map --help"
 
 
@@ -36,7 +39,7 @@ def refused(cli, tmp_path):
 
 
 def test_a_run_writes_everything_and_says_where(cli, tmp_path, model, fasta):
-    ran = cli("map", model, fasta, "-o", "out", *QUICK[:-3], "--figures", 1)
+    ran = cli("map", model, fasta, "-o", "out", *QUICK[:-4], "--figures", 1)
     assert ran.code == 0, ran.err
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == [
@@ -44,6 +47,8 @@ def test_a_run_writes_everything_and_says_where(cli, tmp_path, model, fasta):
         "interactions.parquet",
         "interactions.tsv.gz",
         "maps.zarr",
+        "report.html",
+        "run.json",
         "summary.txt",
     ]
     assert ran.out == (out / "summary.txt").read_text()

@@ -10,7 +10,7 @@ import dfim_fast
 from dfim_fast.io.fasta import read_fasta
 
 FEATURES = "s0\t8\t14\tX\t0\t+\ns0\t16\t24\tY\t0\t-\ns1\t12\t18\tX\t0\t+\ns1\t20\t28\tY\t0\t+\n"
-FAST = ("--method", "gradient", "--quiet")
+FAST = ("--method", "gradient", "--no-report", "--quiet")
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_run_writes_scores_nulls_and_figures(cli, model, fasta, features, tmp_
     out = tmp_path / "out"
     assert {p.name for p in out.iterdir()} == {
         "motif_pairs.parquet", "motif_pairs.tsv.gz", "by_motif.tsv", "features.tsv", "figures",
-        "summary.txt",
+        "summary.txt", "report.html", "run.json",
     }  # fmt: skip
     table = pd.read_parquet(out / "motif_pairs.parquet")
     names, sequences = read_fasta(fasta)

@@ -9,7 +9,7 @@ import dfim_fast
 GENOME = (
     "TTGACTACGGATTACAGGATCCAACGTACGTTGCATGCAACGTGGCATTAACCGATTACAGGATCCATTGCAAGCTAGCTAGGATCA" * 2
 )
-FAST = ("--n-references", "3", "--quiet")
+FAST = ("--n-references", "3", "--no-report", "--quiet")
 
 
 @pytest.fixture
@@ -42,13 +42,14 @@ def test_a_run_writes_tables_figures_and_vcf(cli, model, genome, vcf, tmp_path):
     bed = genome.parent / "motifs.bed"
     bed.write_text("c1\t50\t58\tGATA\nc1\t62\t68\tmy motif\n")
     ran = cli("variants", model, "--genome", genome, "--vcf", vcf, "-o", "out", "--explain",
-              "--features", bed, *FAST)  # fmt: skip
+              "--features", bed, *FAST[:2], "--quiet")  # fmt: skip
     assert ran.code == 0, ran.err
     assert "1 records hold alleles that are not bases" in ran.err
     out = tmp_path / "out"
     assert {p.name for p in out.iterdir()} == {
         "variants.parquet", "variants.tsv.gz", "by_variant.tsv", "explained.parquet",
         "explained.tsv.gz", "variants.vcf", "figures", "summary.txt",
+        "report.html", "run.json",
     }  # fmt: skip
     table = pd.read_parquet(out / "variants.parquet")
     network = dfim_fast.load_model(model)

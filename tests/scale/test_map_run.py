@@ -43,6 +43,7 @@ def run(model, out, judging=None, names=NAMES, sequences=SEQUENCES, figures=0, *
         judging=judging,
         figures=figures,
         progress=False,
+        report=False,
     )
 
 
