@@ -1,4 +1,4 @@
-"""Bases of an indexed genome."""
+"""Bases of a genome: an indexed FASTA, plain or bgzipped, or a 2bit file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import py2bit
 import pysam
 
 from dfim_fast.errors import InputError
@@ -15,8 +16,44 @@ from dfim_fast.errors import InputError
 _AMBIGUOUS_TO_N = str.maketrans("RYSWKMBDHV", "N" * 10)
 
 
-def open_genome(path: str | os.PathLike[str]) -> pysam.FastaFile:
-    """Open an indexed FASTA.
+_TWO_BIT_MAGIC = (b"\x1a\x41\x27\x43", b"\x43\x27\x41\x1a")  # in either order of bytes
+
+
+class TwoBit:
+    """A 2bit file with the face of an indexed FASTA.
+
+    Attributes
+    ----------
+    references : tuple of str
+        Contigs.
+    lengths : tuple of int
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = py2bit.open(os.fspath(path))
+        sizes = self._file.chroms()
+        self.references = tuple(sizes)
+        self.lengths = tuple(sizes.values())
+
+    def fetch(self, chrom: str, start: int, end: int) -> str:
+        """Return bases; ValueError where the file does not hold them."""
+        try:
+            return str(self._file.sequence(chrom, start, end)) if start < end else ""
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
+
+    def __enter__(self) -> TwoBit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+Genome = pysam.FastaFile | TwoBit
+
+
+def open_genome(path: str | os.PathLike[str]) -> Genome:
+    """Open an indexed FASTA or a 2bit file; which it is, its first bytes say.
 
     Raises
     ------
@@ -26,6 +63,20 @@ def open_genome(path: str | os.PathLike[str]) -> pysam.FastaFile:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such genome file; check the path")
+    try:
+        with open(path, "rb") as handle:
+            magic = handle.read(len(_TWO_BIT_MAGIC[0]))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); check its permissions"
+        ) from None
+    if magic in _TWO_BIT_MAGIC:
+        try:
+            return TwoBit(path)
+        except (RuntimeError, MemoryError):
+            raise InputError(
+                f"{path}: damaged 2bit file; make it with faToTwoBit or fetch it again"
+            ) from None
     # pysam would build a missing index without a word, beside a file that may not be the user's.
     wanted = [".fai", ".gzi"] if path.suffix in (".gz", ".bgz") else [".fai"]
     for suffix in wanted:
@@ -42,7 +93,7 @@ def open_genome(path: str | os.PathLike[str]) -> pysam.FastaFile:
         ) from None
 
 
-def fetch(genome: pysam.FastaFile, chrom: str, start: int, end: int) -> str:
+def fetch(genome: Genome, chrom: str, start: int, end: int) -> str:
     """Return the upper-case bases, fewer than asked for where the index promises too many."""
     try:
         return genome.fetch(chrom, start, end).upper().translate(_AMBIGUOUS_TO_N)

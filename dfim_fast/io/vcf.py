@@ -12,7 +12,7 @@ import pandas as pd
 import pysam
 
 from dfim_fast.errors import InputError
-from dfim_fast.io.genome import fetch, open_genome, quiet_htslib
+from dfim_fast.io.genome import Genome, fetch, open_genome, quiet_htslib
 
 _BASES = set("ACGT")
 SHOWN = 3
@@ -186,7 +186,7 @@ def _open_vcf(path: str | os.PathLike[str]) -> pysam.VariantFile:
 
 
 def _check_ref(
-    genome: pysam.FastaFile, genome_path: Any, variants: pd.DataFrame, row: int, chrom: str,
+    genome: Genome, genome_path: Any, variants: pd.DataFrame, row: int, chrom: str,
     pos: int,
 ) -> None:  # fmt: skip
     if "ref" not in variants.columns:
