@@ -14,7 +14,7 @@ DFIM_KERNEL(conv_forward, 8,
             (View y, View x, const float* weight, const float* bias, int kernel, int stride,
              int dilation, int pad, int groups, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -52,7 +52,7 @@ DFIM_KERNEL(conv_backward, 8,
             (View dx, View g, const float* weight, int kernel, int stride, int dilation, int pad,
              int groups, int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);

@@ -13,7 +13,7 @@
 DFIM_KERNEL(dense_forward, 8,
             (View y, View x, const float* weight, const float* bias, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -36,7 +36,7 @@ DFIM_KERNEL(dense_forward, 8,
 // weight (H, rows * C)
 DFIM_KERNEL(dense_backward, 8, (View dx, View g, const float* weight, int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);

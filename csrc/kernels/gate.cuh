@@ -47,7 +47,7 @@ struct Quotient {
 DFIM_KERNEL(gate_forward, 8,
             (View y, View x, const int* code, const double* table, int steps, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -66,7 +66,7 @@ DFIM_KERNEL(gate_backward, 8,
             (View dx, View g, View x, View r, const int* code, const double* table, int steps,
              int kink, int against, float epsilon, int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);

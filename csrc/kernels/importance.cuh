@@ -22,7 +22,7 @@ DFIM_KERNEL(contribute, 8,
             (View out, View m, View x, View r, int method, int projected, int references,
              int items)) {
     const int number = warp_number(8);
-    if (number >= items * out.width) {
+    if (number >= items * out.computed) {
         return;
     }
     const Place at = place_of(out, number);
@@ -61,7 +61,7 @@ DFIM_KERNEL(edit, 8,
             (View x, View original, const float* columns, const int* first, const int* span,
              int room, int items)) {
     const int number = warp_number(8);
-    if (number >= items * x.width) {
+    if (number >= items * x.computed) {
         return;
     }
     const Place at = place_of(x, number);

@@ -37,7 +37,7 @@ DFIM_DEVICE inline Repeated repeated(const View& v, int item, int row) {
 DFIM_KERNEL(joint_forward, 8,
             (View y, View a, View b, View c, int kind, float sign_a, float sign_b, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -105,7 +105,7 @@ DFIM_KERNEL(joint_backward, 8,
              float sign_a, float sign_b, int which, int plain, float epsilon, int add,
              int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);
@@ -147,7 +147,7 @@ DFIM_KERNEL(affine_forward, 8,
             (View y, View x, const float* scale, int scale_rows, int scale_channels,
              const float* shift, int shift_rows, int shift_channels, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -165,7 +165,7 @@ DFIM_KERNEL(affine_backward, 8,
             (View dx, View g, const float* scale, int scale_rows, int scale_channels, int add,
              int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);

@@ -15,7 +15,7 @@ DFIM_KERNEL(gather, 8,
             (View y, View x, const int* row_begin, const int* row_list, const int* channel_begin,
              const int* channel_list, int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -47,7 +47,7 @@ DFIM_KERNEL(gather, 8,
 // values (rows, channels)
 DFIM_KERNEL(fill, 8, (View y, const float* values, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -61,7 +61,7 @@ DFIM_KERNEL(fill, 8, (View y, const float* values, int items)) {
 
 DFIM_KERNEL(flatten, 8, (View y, View x, int position_fastest, int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -79,7 +79,7 @@ DFIM_KERNEL(flatten, 8, (View y, View x, int position_fastest, int add, int item
 
 DFIM_KERNEL(unflatten, 8, (View y, View x, int position_fastest, int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);

@@ -33,7 +33,7 @@ DFIM_KERNEL(average_forward, 8,
             (View y, View x, const float* factor, int kernel, int stride, int dilation, int pad,
              int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -56,7 +56,7 @@ DFIM_KERNEL(average_backward, 8,
             (View dx, View g, const float* factor, int kernel, int stride, int dilation, int pad,
              int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);
@@ -78,7 +78,7 @@ DFIM_KERNEL(average_backward, 8,
 DFIM_KERNEL(max_forward, 8,
             (View y, View won, View x, int kernel, int stride, int dilation, int pad, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -108,7 +108,7 @@ DFIM_KERNEL(max_backward, 8,
             (View dx, View g, View won, int kernel, int stride, int dilation, int pad, int add,
              int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);
@@ -140,7 +140,7 @@ DFIM_KERNEL(max_rescale, 8,
             (View dx, View m, View x, View r, View y, View yr, View won, View lost, int kernel,
              int stride, int dilation, int pad, float epsilon, int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);
@@ -179,7 +179,7 @@ DFIM_KERNEL(max_rescale, 8,
 // y (., ., 1): over all channels of a row
 DFIM_KERNEL(channel_max_forward, 8, (View y, View won, View x, int items)) {
     const int number = warp_number(8);
-    if (number >= items * y.width) {
+    if (number >= items * y.computed) {
         return;
     }
     const Place at = place_of(y, number);
@@ -195,7 +195,7 @@ DFIM_KERNEL(channel_max_forward, 8, (View y, View won, View x, int items)) {
 
 DFIM_KERNEL(channel_max_backward, 8, (View dx, View g, View won, int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);
@@ -211,7 +211,7 @@ DFIM_KERNEL(channel_max_rescale, 8,
             (View dx, View m, View x, View r, View y, View yr, View won, View lost, float epsilon,
              int add, int items)) {
     const int number = warp_number(8);
-    if (number >= items * dx.width) {
+    if (number >= items * dx.computed) {
         return;
     }
     const Place at = place_of(dx, number);

@@ -92,7 +92,7 @@ DFIM_DEVICE inline Segment segment_of(const View& of, int axes, int number) {
 
 DFIM_DEVICE inline int segments(const View& of, int axes, int items) {
     const int blocks = (of.channels + LANES - 1) / LANES;
-    return axes == 2 ? items * of.width : (axes == 3 ? items : items * blocks);
+    return axes == 2 ? items * of.computed : (axes == 3 ? items : items * blocks);
 }
 
 // (exp(d) - 1) / d, which is 1 at 0; finite where d is beyond what exp can say.
@@ -111,6 +111,8 @@ DFIM_KERNEL(segment_forward, 4,
     shape.start = y.start;
     shape.source = y.source;
     shape.width = y.width;
+    shape.inner = y.inner;
+    shape.computed = y.computed;
     if (number >= segments(shape, axes, items)) {
         return;
     }

@@ -12,10 +12,11 @@ struct View {
     const int* source;  // by window
     const int* owner;   // base, by window
     const int* member;  // window, by item; null: the item's number
+    const int* inner;   // first row that is computed, by source; null: all of the window
     int width;
     int rows;
     int channels;
-    int unused;
+    int computed;  // rows of a window that are computed
 };
 
 // One item's tensor, read row by row.
@@ -58,9 +59,12 @@ struct Place {
 
 DFIM_DEVICE inline Place place_of(const View& y, int number) {
     Place found;
-    found.item = number / y.width;
-    found.row = first_row(y, found.item) + number % y.width;
-    found.out = y.own + static_cast<size_t>(number) * y.channels;
+    found.item = number / y.computed;
+    const int first = first_row(y, found.item);
+    const int begin = y.inner == nullptr ? first : y.inner[y.source[found.item]];
+    found.row = begin + number % y.computed;
+    const size_t window = static_cast<size_t>(found.item) * y.width;
+    found.out = y.own + (window + (found.row - first)) * y.channels;
     return found;
 }
 

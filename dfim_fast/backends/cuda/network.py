@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,30 +81,39 @@ class Network:
                     layer.forward(items, acts[i], [acts[j].y for j in self.graph.nodes[i].inputs])
         return acts
 
+    def seed(self, task: Task, zeros: Buffer) -> dict[int, View]:
+        """What arrives at a task's own node, for items of which ``zeros`` has a 0 each."""
+        shape = self.graph.nodes[task.node].shape
+        return {task.node: View(*shape, 0, None, self.seeds[task], owner=zeros)}
+
     def backward(
         self,
-        task: Task,
+        arriving: dict[int, View],
+        nodes: Sequence[int],
         pairs: Pairs,
         acts: Acts,
         references: Acts | None,
         room: Room,
-        zeros: Buffer,
     ) -> Iterator[tuple[int, View]]:
-        """What arrives at every node below a task, from the top; gradients or multipliers.
+        """What arrives at some nodes, from the top; gradients or multipliers.
 
         Parameters
         ----------
-        zeros : Buffer (pairs,) int32
+        arriving : dict of View
+            Where the walk begins.
+        nodes : sequence of int
+            In topological order; nothing is passed on to others.
         """
-        graph, rule = self.graph, self.plan.rule
-        shape = graph.nodes[task.node].shape
-        arriving = {task.node: View(*shape, 0, None, self.seeds[task], owner=zeros)}
-        for i in reversed(graph.ancestors(task.node)):
+        graph, rule, within = self.graph, self.plan.rule, {*nodes}
+        arriving = dict(arriving)
+        for i in reversed(nodes):
+            if i not in arriving:
+                continue
             g = arriving.pop(i)
             yield i, g
-            if i == 0:
-                continue
             node = graph.nodes[i]
+            if within.isdisjoint(node.inputs):
+                continue
             at = Arriving(
                 items=pairs.count,
                 g=g,
@@ -115,10 +124,12 @@ class Network:
                 rule=rule,
             )
             for number, j in enumerate(node.inputs):
+                if j not in within:
+                    continue
                 add = j in arriving
                 if not add:
                     arriving[j] = room(j, graph.nodes[j].shape[1])
-                if arriving[j].width:
+                if arriving[j].computed:
                     self.layers[i].backward(at, number, arriving[j], add)
 
     def live_bytes(self, width: dict[int, int]) -> int:

@@ -21,10 +21,11 @@ VIEW = np.dtype(
         ("source", np.uint64),
         ("owner", np.uint64),
         ("member", np.uint64),
+        ("inner", np.uint64),
         ("width", np.int32),
         ("rows", np.int32),
         ("channels", np.int32),
-        ("unused", np.int32),
+        ("computed", np.int32),
     ]
 )
 SCALARS = {"int": np.int32, "float": np.float32, "View": VIEW}  # pointers are uint64 addresses

@@ -150,12 +150,12 @@ class StagedEngine:
         """
         zeros = self.device.upload(np.zeros(self.count, np.int32))
         walk = self.network.backward(
-            task,
+            self.network.seed(task, zeros),
+            self.network.graph.ancestors(task.node),
             Pairs(self.count, zeros, None),
             original.acts,
             original.references,
             lambda i, channels, won=False: self._whole(i, channels, self.count),
-            zeros,
         )
         return {i: view for i, view in walk if i == 0 or self.differing.has_base(i)}
 
@@ -256,7 +256,12 @@ class StagedEngine:
             )
 
         walk = self.network.backward(
-            task, pairs, chunk.acts, original.references, room, chunk.zeros
+            self.network.seed(task, chunk.zeros),
+            self.network.graph.ancestors(task.node),
+            pairs,
+            chunk.acts,
+            original.references,
+            room,
         )
         _, m = deque(walk, maxlen=1)[0]  # what stands above is let go as the walk comes down
         width = self.differing.width[0]

@@ -34,6 +34,10 @@ class View:
         Source and base of each window.
     member : Buffer or None (items,) int32
         The window of each item; None where item i has window i.
+    inner : Buffer or None (sources,) int32
+        First row that is computed where the rest of the window is filled otherwise; None: all.
+    inner_width : int
+        How many rows that are.
     """
 
     rows: int
@@ -45,6 +49,13 @@ class View:
     source: Buffer | None = None
     owner: Buffer | None = None
     member: Buffer | None = None
+    inner: Buffer | None = None
+    inner_width: int = 0
+
+    @property
+    def computed(self) -> int:
+        """Rows of a window that a layer computes."""
+        return self.width if self.inner is None else self.inner_width
 
     def through(self, member: Buffer | None) -> View:
         """The same windows, looked up by other items."""
@@ -53,9 +64,10 @@ class View:
     def pack(self) -> np.void:
         """As the kernels take it."""
         packed = np.zeros((), VIEW)
-        for name in ("own", "base", "start", "source", "owner", "member"):
+        for name in ("own", "base", "start", "source", "owner", "member", "inner"):
             buffer = getattr(self, name)
             packed[name] = 0 if buffer is None else buffer.address
         packed["width"], packed["rows"], packed["channels"] = self.width, self.rows, self.channels
+        packed["computed"] = self.computed
         scalar: np.void = packed[()]  # type: ignore[assignment]
         return scalar

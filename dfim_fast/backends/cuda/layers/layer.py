@@ -95,7 +95,7 @@ class Layer(ABC):
         """Launch a kernel that has one warp for each own row of ``out``, its first argument."""
         packed = [a.pack() if isinstance(a, View) else a for a in arguments]
         packed = [a.address if isinstance(a, Buffer) else a for a in packed]
-        self.device.launch(kernel, items * out.width, out.pack(), *packed, items)
+        self.device.launch(kernel, items * out.computed, out.pack(), *packed, items)
 
 
 LAYERS: dict[type, type[Layer]] = {}

@@ -41,10 +41,10 @@ class SegmentLayer(Layer):
     def forward(self, items: int, value: Value, xs: Sequence[View]) -> None:
         spread = float(getattr(self.op, "epsilon", 0.0))
         out = value.y
-        self._launch("segment_forward", items, out, out.width, xs[0], *self._how(), spread)
+        self._launch("segment_forward", items, out, out.computed, xs[0], *self._how(), spread)
 
     def backward(self, at: Arriving, j: int, dx: View, add: bool) -> None:
         x, against = at.xs[0], at.rs is not None
         views = (at.g, x, x if at.rs is None else at.rs[0])
         how = (*self._how(), against, at.rule.epsilon, float(getattr(self.op, "epsilon", 0.0)))
-        self._launch("segment_backward", at.items, dx, dx.width, *views, *how, add)
+        self._launch("segment_backward", at.items, dx, dx.computed, *views, *how, add)
