@@ -7,6 +7,7 @@
 #include "block.hpp"
 
 #define DFIM_DEVICE
+#define DFIM_UNROLL
 #define DFIM_KERNEL(NAME, WARPS, PARAMETERS) inline void NAME PARAMETERS
 
 template <class T>
@@ -113,6 +114,45 @@ inline void store(const Shared&, const WInt& at, const WFloat& value, const WBoo
         if (live.v[i]) own_block().write(here.warp, at.v[i], value.v[i]);
     }
 }
+
+inline void warp_barrier() {}
+
+struct Four {
+    float at[4];
+};
+
+// Scratch of the warp's own; what nobody stored reads as NaN.
+class Scratch {
+public:
+    explicit Scratch(int floats) : size_(floats) {
+        if (own().size() < static_cast<std::size_t>(floats)) own().resize(floats);
+        std::fill(own().begin(), own().begin() + floats, emulator::NOTHING);
+    }
+    void store(const WInt& at, const WFloat& value) const {
+        for (int i = 0; i < LANES; ++i) own()[checked(at.v[i])] = value.v[i];
+    }
+    Four four(int at) const {
+        Four out;
+        if (at % 4 != 0) throw emulator::Fault("four numbers that are not aligned");
+        for (int i = 0; i < 4; ++i) out.at[i] = own()[checked(at + i)];
+        return out;
+    }
+
+private:
+    static std::vector<float>& own() {
+        static thread_local std::vector<float> found;
+        return found;
+    }
+    int checked(int at) const {
+        if (at < 0 || at >= size_) {
+            throw emulator::Fault("entry " + std::to_string(at) + " of a scratch of " +
+                                  std::to_string(size_));
+        }
+        return at;
+    }
+    int size_;
+};
+inline Scratch scratch(int floats) { return Scratch(floats); }
 
 template <class T>
 inline Lanes<T> select(const WBool& which, const Lanes<T>& yes, const Lanes<T>& no) {

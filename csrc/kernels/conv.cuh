@@ -3,14 +3,101 @@
 //   forward    y[i, o] = bias[o] + sum_j sum_c x[i stride - pad + j dilation, c] w[j, c, o]
 //   backward  dx[p, c] = sum_j sum_o g[(p + pad - j dilation) / stride, o] w[j, c, o]
 //
-// A warp owns one row of one item; lanes are output channels (forward) or input channels
-// (backward). Sums go tap by tap, then channel by channel, by one lane each.
+// conv_forward, conv_backward: a warp owns a tile of 8 rows of one item (tile.cuh). grouped_*: a
+// warp owns one row of one item; lanes are output channels (forward) or input channels (backward).
+// Sums go tap by tap, then channel by channel, by one lane each.
 #pragma once
 
+#include "tile.cuh"
 #include "view.cuh"
 
-// weight (kernel, C_in / groups, C_out), bias (C_out,)
+// The rows of one item that a tile computes.
+struct Band {
+    int item;
+    int row;    // the first
+    int count;  // at most TILE_ROWS
+    int column;
+    float* out;
+};
+
+DFIM_DEVICE inline Band band_of(const View& y, int number) {
+    const int across = (y.channels + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    const int each = tiles(y.computed, y.channels);
+    const int first = number % each / across * TILE_ROWS;
+    const Place at = place_of(y, number / each * y.computed + first);
+    Band found;
+    found.item = at.item;
+    found.row = at.row;
+    found.count = y.computed - first < TILE_ROWS ? y.computed - first : TILE_ROWS;
+    found.column = number % across * TILE_COLUMNS;
+    found.out = at.out;
+    return found;
+}
+
+DFIM_DEVICE inline void put_band(const Band& band, const Tile& sums, int columns, int add) {
+    const WInt o = lane_id() + band.column;
+    DFIM_UNROLL
+    for (int r = 0; r < TILE_ROWS; ++r) {
+        if (r < band.count) {
+            float* out = band.out + static_cast<size_t>(r) * columns;
+            put(out, o, sums.low[r], o < columns, add);
+            put(out, o + LANES, sums.high[r], o + LANES < columns, add);
+        }
+    }
+}
+
+// weight (kernel, C_in, C_out), bias (C_out,)
 DFIM_KERNEL(conv_forward, 8,
+            (View y, View x, const float* weight, const float* bias, int kernel, int stride,
+             int dilation, int pad, int items)) {
+    const int number = warp_number(8);
+    if (number >= items * tiles(y.computed, y.channels)) {
+        return;
+    }
+    const Band band = band_of(y, number);
+    const Rows in = rows_of(x, band.item);
+    const Scratch own = scratch(TILE_SCRATCH);
+    const WInt o = lane_id() + band.column;
+    Tile sums;
+    sums.clear(load(bias, o, o < y.channels), load(bias, o + LANES, o + LANES < y.channels));
+    for (int j = 0; j < kernel; ++j) {
+        const auto row = [&](int r) -> const float* {
+            const int p = (band.row + r) * stride - pad + j * dilation;
+            return r < band.count && p >= 0 && p < x.rows ? in.at(p) : nullptr;
+        };
+        const float* w = weight + static_cast<size_t>(j) * x.channels * y.channels;
+        sums.add(own, row, w, x.channels, y.channels, band.column);
+    }
+    put_band(band, sums, y.channels, 0);
+}
+
+// weight (kernel, C_out, C_in)
+DFIM_KERNEL(conv_backward, 8,
+            (View dx, View g, const float* weight, int kernel, int stride, int dilation, int pad,
+             int add, int items)) {
+    const int number = warp_number(8);
+    if (number >= items * tiles(dx.computed, dx.channels)) {
+        return;
+    }
+    const Band band = band_of(dx, number);
+    const Rows down = rows_of(g, band.item);
+    const Scratch own = scratch(TILE_SCRATCH);
+    Tile sums;
+    sums.clear(WFloat(0.0f), WFloat(0.0f));
+    for (int j = 0; j < kernel; ++j) {
+        const auto row = [&](int r) -> const float* {
+            const int q = band.row + r + pad - j * dilation;
+            const bool inside = r < band.count && q >= 0 && q % stride == 0 && q / stride < g.rows;
+            return inside ? down.at(q / stride) : nullptr;
+        };
+        const float* w = weight + static_cast<size_t>(j) * g.channels * dx.channels;
+        sums.add(own, row, w, g.channels, dx.channels, band.column);
+    }
+    put_band(band, sums, dx.channels, add);
+}
+
+// weight (kernel, C_in / groups, C_out), bias (C_out,)
+DFIM_KERNEL(grouped_forward, 8,
             (View y, View x, const float* weight, const float* bias, int kernel, int stride,
              int dilation, int pad, int groups, int items)) {
     const int number = warp_number(8);
@@ -48,7 +135,7 @@ DFIM_KERNEL(conv_forward, 8,
 }
 
 // weight (kernel, C_out, C_in / groups)
-DFIM_KERNEL(conv_backward, 8,
+DFIM_KERNEL(grouped_backward, 8,
             (View dx, View g, const float* weight, int kernel, int stride, int dilation, int pad,
              int groups, int add, int items)) {
     const int number = warp_number(8);

@@ -11,6 +11,7 @@ constexpr int LANES = 32;
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 
 #define DFIM_DEVICE __device__
+#define DFIM_UNROLL _Pragma("unroll")
 // One block a multiprocessor is enough to ask for: for more, ptxas would rather spill.
 #define DFIM_KERNEL(NAME, WARPS, PARAMETERS) \
     extern "C" __global__ void __launch_bounds__(LANES * WARPS, 1) NAME PARAMETERS
@@ -41,7 +42,7 @@ struct Shared {
     DFIM_DEVICE float at(int index) const { return first[index]; }
 };
 DFIM_DEVICE inline Shared shared_memory() {
-    extern __shared__ float dfim_shared[];
+    extern __shared__ __align__(16) float dfim_shared[];
     return {dfim_shared};
 }
 DFIM_DEVICE inline WFloat load(const Shared& from, WInt at, WBool live) {
@@ -51,6 +52,25 @@ DFIM_DEVICE inline void store(const Shared& to, WInt at, WFloat value, WBool liv
     if (live) {
         to.first[at] = value;
     }
+}
+
+// What lanes of one warp stored in its scratch is seen by its other lanes.
+DFIM_DEVICE inline void warp_barrier() { __syncwarp(); }
+
+struct alignas(16) Four {
+    float at[4];
+};
+
+// Shared memory of one warp's own, from its first float.
+struct Scratch {
+    float* first;
+
+    DFIM_DEVICE void store(WInt at, WFloat value) const { first[at] = value; }
+    // Four numbers from a multiple of four on, the same for all lanes.
+    DFIM_DEVICE Four four(int at) const { return *reinterpret_cast<const Four*>(first + at); }
+};
+DFIM_DEVICE inline Scratch scratch(int floats) {
+    return {shared_memory().first + warp_in_block() * floats};
 }
 
 template <class T>

@@ -53,7 +53,7 @@ class CudaBackend(Backend):
         self.budget = plan.memory_limit
         if plan.memory_limit == DEFAULT_MEMORY:
             self.budget = max(plan.memory_limit, int(SHARE * device.free_memory()))
-        self.engine = StagedEngine(self.network, plan, self.budget)
+        self.engine = StagedEngine(self.network, plan, self.budget, plan.cost.mutants)
         self.targets = Targets(plan, device)
 
     def references(
@@ -96,7 +96,7 @@ class CudaBackend(Backend):
         for one, against, edits, wanted in zip(x, own, mutants, targets, strict=False):
             edits = edits.as_sources()
             plan = plan_spans(self.plan, edits.start, edits.width, wanted)
-            engine = StagedEngine(self.network, plan, self.budget)
+            engine = StagedEngine(self.network, plan, self.budget, len(edits))
             original, base, down = self._original(engine, one, against)
             spans = Targets(plan, self.device)
             rows = EffectRows(engine, spans, original, base, len(edits))

@@ -11,6 +11,7 @@ import numpy as np
 
 from dfim_fast.backends.cuda.backend import CudaBackend
 from dfim_fast.backends.cuda.device import Buffer, Device, out_of_memory
+from dfim_fast.backends.cuda.signatures import Signature
 from dfim_fast.backends.cuda.sources import source
 from dfim_fast.errors import BackendError
 from dfim_fast.plan.plan import Plan
@@ -88,13 +89,14 @@ class CupyDevice(Device):
         return buffer
 
     def _launch(
-        self, kernel: str, blocks: int, warps: int, shared: int, packed: list[np.generic]
+        self, kernel: str, blocks: int, signature: Signature, packed: list[np.generic]
     ) -> None:
         function = self.functions.get(kernel)
         if function is None:
             function = self.functions[kernel] = self.module.get_function(kernel)
         with self.compute:
-            function((blocks,), (LANES * warps,), tuple(packed), shared_mem=shared)
+            shape = ((blocks,), (LANES * signature.warps,))
+            function(*shape, tuple(packed), shared_mem=signature.bytes_of_block)
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
         # copied at once: the array may change as soon as this returns

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dfim_fast.backends.cuda.signatures import KERNELS
+from dfim_fast.backends.cuda.signatures import KERNELS, Signature
 from dfim_fast.errors import BackendError
 
 ALIGNMENT = 256  # bytes; a buffer's length is a multiple of it
@@ -79,14 +79,14 @@ class Device(ABC):
         packed = signature.pack(kernel, arguments)
         if items > 0:
             blocks = -(-items // signature.warps)
-            self._launch(kernel, blocks, signature.warps, signature.shared, packed)
+            self._launch(kernel, blocks, signature, packed)
 
     @abstractmethod
     def _allocate(self, nbytes: int) -> Buffer: ...
 
     @abstractmethod
     def _launch(
-        self, kernel: str, blocks: int, warps: int, shared: int, packed: list[np.generic]
+        self, kernel: str, blocks: int, signature: Signature, packed: list[np.generic]
     ) -> None: ...
 
     @abstractmethod

@@ -11,6 +11,7 @@ import numpy as np
 
 from dfim_fast.backends.cuda.backend import CudaBackend
 from dfim_fast.backends.cuda.device import Buffer, Device, out_of_memory
+from dfim_fast.backends.cuda.signatures import Signature
 from dfim_fast.errors import BackendError
 from dfim_fast.plan.plan import Plan
 
@@ -53,13 +54,19 @@ class EmulatorDevice(Device):
         return Buffer(address, nbytes, lambda: release(ctypes.c_size_t(address)))
 
     def _launch(
-        self, kernel: str, blocks: int, warps: int, shared: int, packed: list[np.generic]
+        self, kernel: str, blocks: int, signature: Signature, packed: list[np.generic]
     ) -> None:
         held = [np.asarray(value) for value in packed]
         arguments = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
         error = ctypes.create_string_buffer(ERROR_BYTES)
         if self.library.dfim_launch(
-            kernel.encode(), blocks, warps, shared, arguments, error, ERROR_BYTES
+            kernel.encode(),
+            blocks,
+            signature.warps,
+            signature.shared,
+            arguments,
+            error,
+            ERROR_BYTES,
         ):
             raise BackendError(f"backend='emulator': {kernel}: {error.value.decode()}")
 

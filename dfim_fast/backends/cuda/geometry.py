@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dfim_fast.backends.cuda.device import Buffer, Device
@@ -26,6 +28,8 @@ class Windows:
         self.device, self.graph = device, graph
         self.width = {i: graph.nodes[i].shape[0] for i in nodes}
         self.start: dict[int, Buffer] = {}
+        self.first: dict[int, np.ndarray] = {}  # the same on the host
+        self.nowhere = device.upload(np.zeros(1, np.int32))
 
     def narrow(self, i: int, hulls: Hulls) -> None:
         """Confine node i to its changed rows."""
@@ -34,21 +38,43 @@ class Windows:
             return
         start, self.width[i] = hulls.window(np.arange(len(hulls.first)))
         if self.width[i] < hulls.length:
+            self.first[i] = start
             self.start[i] = self.device.upload(start.astype(np.int32))
 
     def has_base(self, i: int) -> bool:
         """Whether some rows of node i are read from the base."""
         return self.width[i] < self.graph.nodes[i].shape[0]
 
+    def mask(self, i: int, sources: int) -> np.ndarray:
+        """Rows (S, L) of node i that lie in the windows."""
+        length = self.graph.nodes[i].shape[0]
+        if not self.has_base(i):
+            return np.ones((sources, length), bool)
+        rows, start = np.arange(length), self.first.get(i, np.zeros(sources, int))[:, None]
+        return (rows >= start) & (rows < start + self.width[i])
+
+    def inside(self, view: View, i: int, source: Buffer) -> View:
+        """A wider window of node i, of which these rows alone are computed."""
+        if self.width[i] == view.width:
+            return view
+        start = self.start.get(i, self.nowhere)  # not read where nothing is computed
+        return replace(view, source=source, inner=start, inner_width=self.width[i])
+
     def view(
-        self, i: int, channels: int, items: int, base: Buffer | None, **arrays: Buffer | None
+        self,
+        i: int,
+        channels: int,
+        items: int,
+        base: Buffer | None,
+        source: Buffer,
+        owner: Buffer | None,
     ) -> View:
         """Windows of node i for ``items``, in memory of their own, over a base."""
         rows, width = self.graph.nodes[i].shape[0], self.width[i]
         own = self.device.allocate(4 * items * width * channels) if width else None
         if not self.has_base(i):
             return View(rows, channels, width, own)
-        return View(rows, channels, width, own, base, self.start.get(i), **arrays)
+        return View(rows, channels, width, own, base, self.start.get(i), source, owner)
 
 
 def joined(a: Hulls, b: Hulls) -> Hulls:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dfim_fast.backends.cuda.backend import CudaBackend
 from dfim_fast.backends.cuda.device import Buffer, Device, out_of_memory
+from dfim_fast.backends.cuda.signatures import Signature
 from dfim_fast.errors import BackendError
 from dfim_fast.plan.plan import Plan
 
@@ -61,10 +62,11 @@ class NativeDevice(Device):
         return Buffer(address, nbytes, lambda: kept.append(address))
 
     def _launch(
-        self, kernel: str, blocks: int, warps: int, shared: int, packed: list[np.generic]
+        self, kernel: str, blocks: int, signature: Signature, packed: list[np.generic]
     ) -> None:
         values = [value.tobytes() for value in packed]
-        self.module.launch(kernel, blocks, LANES * warps, shared, values)
+        threads = LANES * signature.warps
+        self.module.launch(kernel, blocks, threads, signature.bytes_of_block, values)
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
         self.module.write(buffer.address, np.ascontiguousarray(array))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,6 +90,7 @@ class Network:
         self,
         arriving: dict[int, View],
         nodes: Sequence[int],
+        onto: Container[int],
         pairs: Pairs,
         acts: Acts,
         references: Acts | None,
@@ -102,9 +103,11 @@ class Network:
         arriving : dict of View
             Where the walk begins.
         nodes : sequence of int
-            In topological order; nothing is passed on to others.
+            In topological order.
+        onto : container of int
+            Nodes to which something is passed on.
         """
-        graph, rule, within = self.graph, self.plan.rule, {*nodes}
+        graph, rule = self.graph, self.plan.rule
         arriving = dict(arriving)
         for i in reversed(nodes):
             if i not in arriving:
@@ -112,7 +115,7 @@ class Network:
             g = arriving.pop(i)
             yield i, g
             node = graph.nodes[i]
-            if within.isdisjoint(node.inputs):
+            if not any(j in onto for j in node.inputs):
                 continue
             at = Arriving(
                 items=pairs.count,
@@ -124,7 +127,7 @@ class Network:
                 rule=rule,
             )
             for number, j in enumerate(node.inputs):
-                if j not in within:
+                if j not in onto:
                     continue
                 add = j in arriving
                 if not add:

@@ -41,13 +41,21 @@ class Signature:
         C type and name of each.
     warps : int
         Of a block.
+    scratch : int
+        Bytes of shared memory that each warp has for itself.
     shared : int
-        Bytes of shared memory of a block.
+        Bytes of shared memory that the warps of a block share; these kernels have barriers.
     """
 
     parameters: tuple[tuple[str, str], ...]
     warps: int
+    scratch: int = 0
     shared: int = 0
+
+    @property
+    def bytes_of_block(self) -> int:
+        """All shared memory of a block."""
+        return self.shared + self.warps * self.scratch
 
     def pack(self, kernel: str, values: tuple[Any, ...]) -> list[np.generic]:
         """The arguments as NumPy scalars of the types that the kernel declares.
@@ -81,10 +89,13 @@ class Signature:
         return packed
 
 
-def _signature(text: str, warps: int = 8, shared: int = 0) -> Signature:
+TILE = 4 * 8 * 32  # bytes of scratch that csrc/kernels/tile.cuh works in
+
+
+def _signature(text: str, warps: int = 8, scratch: int = 0) -> Signature:
     """From the parameters as C++ writes them."""
     parts = (part.strip().rsplit(maxsplit=1) for part in text.split(","))
-    return Signature(tuple((kind, name) for kind, name in parts), warps, shared)
+    return Signature(tuple((kind, name) for kind, name in parts), warps, scratch)
 
 
 KERNELS: dict[str, Signature] = {
@@ -110,24 +121,40 @@ KERNELS: dict[str, Signature] = {
         "View dx, View m, View x, View r, View y, View yr, View won, View lost, float epsilon, "
         "int add, int items"
     ),
+    "combine": _signature(
+        "View out, View base, const float* basis, const float* coefficients, int total, int "
+        "first, int count, int references, int begins, int items"
+    ),
     "contribute": _signature(
         "View out, View m, View x, View r, int method, int projected, int references, int items"
     ),
     "conv_backward": _signature(
         "View dx, View g, const float* weight, int kernel, int stride, int dilation, int pad, "
-        "int groups, int add, int items"
+        "int add, int items",
+        scratch=TILE,
     ),
     "conv_forward": _signature(
         "View y, View x, const float* weight, const float* bias, int kernel, int stride, int "
-        "dilation, int pad, int groups, int items"
+        "dilation, int pad, int items",
+        scratch=TILE,
     ),
     "dense_backward": _signature("View dx, View g, const float* weight, int add, int items"),
     "dense_forward": _signature(
-        "View y, View x, const float* weight, const float* bias, int items"
+        "View y, View x, const float* weight, const float* bias, int items",
+        scratch=TILE,
     ),
+    "differences": _signature(
+        "float* out, View v, View base, const int* units, int count, int first, int total, int "
+        "items"
+    ),
+    "differs": _signature("int* flags, View v, View base, int items"),
     "edit": _signature(
         "View x, View original, const float* columns, const int* first, const int* span, int "
         "room, int items"
+    ),
+    "features_backward": _signature(
+        "View dx, View g, const float* weight, int add, int items",
+        scratch=TILE,
     ),
     "fill": _signature("View y, const float* values, int items"),
     "flatten": _signature("View y, View x, int position_fastest, int add, int items"),
@@ -141,6 +168,14 @@ KERNELS: dict[str, Signature] = {
     "gather": _signature(
         "View y, View x, const int* row_begin, const int* row_list, const int* channel_begin, "
         "const int* channel_list, int add, int items"
+    ),
+    "grouped_backward": _signature(
+        "View dx, View g, const float* weight, int kernel, int stride, int dilation, int pad, "
+        "int groups, int add, int items"
+    ),
+    "grouped_forward": _signature(
+        "View y, View x, const float* weight, const float* bias, int kernel, int stride, int "
+        "dilation, int pad, int groups, int items"
     ),
     "importance_sums": _signature("float* out, View importance, const float* weight, int items"),
     "joint_backward": _signature(

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfim_fast.backends.cuda.device import Buffer, Device
-from dfim_fast.backends.cuda.geometry import geometry
+from dfim_fast.backends.cuda.far import FarPart, pays
+from dfim_fast.backends.cuda.geometry import Windows, geometry
 from dfim_fast.backends.cuda.network import Acts, Network, Pairs
 from dfim_fast.backends.cuda.shuffles import Shuffled
 from dfim_fast.backends.cuda.views import View
@@ -84,9 +85,11 @@ class StagedEngine:
         That of the network, or one with other sources and targets.
     budget : int
         Bytes of device memory to use.
+    mutants : int
+        Of a sequence.
     """
 
-    def __init__(self, network: Network, plan: Plan, budget: int) -> None:
+    def __init__(self, network: Network, plan: Plan, budget: int, mutants: int) -> None:
         self.network, self.plan, self.budget = network, plan, budget
         self.device: Device = network.device
         self.changed, self.differing = geometry(plan, self.device, network.nodes)
@@ -94,10 +97,12 @@ class StagedEngine:
         self.count = max(plan.n_references, 1)
         weights = group_weights(plan).astype(np.float32)
         self.weights = self.device.upload(weights)
-        each = network.held_bytes(self.changed.width) + self.count * network.live_bytes(
-            self.differing.width
-        )
-        self.tile = int(max(1, budget // max(each, 1)))
+        self.far = FarPart(network, plan, budget) if pays(plan, mutants) else None
+        down = self.count * network.live_bytes(self.differing.width)
+        if self.far is not None:
+            down = self.far.bytes_of()
+        each = network.held_bytes(self.changed.width) + down
+        self.tile = int(max(1, budget // 2 // max(each, 1)))
 
     # -- passes over the original ---------------------------------------------------------------
 
@@ -149,15 +154,18 @@ class StagedEngine:
         At every node where mutants read them as their base, and at the input.
         """
         zeros = self.device.upload(np.zeros(self.count, np.int32))
+        below = self.network.graph.ancestors(task.node)
         walk = self.network.backward(
             self.network.seed(task, zeros),
-            self.network.graph.ancestors(task.node),
+            below,
+            below,
             Pairs(self.count, zeros, None),
             original.acts,
             original.references,
             lambda i, channels, won=False: self._whole(i, channels, self.count),
         )
-        return {i: view for i, view in walk if i == 0 or self.differing.has_base(i)}
+        far = self.far is not None
+        return {i: view for i, view in walk if i == 0 or far or self.differing.has_base(i)}
 
     def importance(
         self,
@@ -242,8 +250,37 @@ class StagedEngine:
         self, task: Task, original: Original, down: dict[int, View], base: View, chunk: Chunk
     ) -> View:
         """Contributions of mutants where they can differ from the original's (M, width, G)."""
-        pairs = chunk.pairs
+        m, windows = self._walk(task, original, down, chunk)
+        width = windows.width[0]
+        memory = self.device.allocate(4 * chunk.count * width * self.groups) if width else None
+        # the base even where the window is the whole: it is what mutants are compared with
+        out = View(
+            base.rows,
+            self.groups,
+            width,
+            memory,
+            base.own,
+            windows.start.get(0),
+            chunk.source,
+            chunk.zeros,
+        )
+        if not width:
+            return out
+        return self.importance(
+            chunk.count, m, chunk.acts[0].y, original.references, chunk.pairs.reference, out
+        )
+
+    def _walk(
+        self, task: Task, original: Original, down: dict[int, View], chunk: Chunk
+    ) -> tuple[View, Windows]:
+        """Gradients or multipliers of mutants at the input, and the windows that they are in."""
+        pairs, acts, references = chunk.pairs, chunk.acts, original.references
         assert pairs.reference is not None
+        if self.far is not None:
+            m = self.far.walk(
+                task, pairs, chunk.pair_source, chunk.zeros, acts, original.acts, references, down
+            )
+            return m, self.far.held
 
         def room(i: int, channels: int, won: bool = False) -> View:
             return self.differing.view(
@@ -255,30 +292,8 @@ class StagedEngine:
                 owner=pairs.reference,
             )
 
-        walk = self.network.backward(
-            self.network.seed(task, chunk.zeros),
-            self.network.graph.ancestors(task.node),
-            pairs,
-            chunk.acts,
-            original.references,
-            room,
-        )
+        below = self.network.graph.ancestors(task.node)
+        seed = self.network.seed(task, chunk.zeros)
+        walk = self.network.backward(seed, below, below, pairs, acts, references, room)
         _, m = deque(walk, maxlen=1)[0]  # what stands above is let go as the walk comes down
-        width = self.differing.width[0]
-        memory = self.device.allocate(4 * chunk.count * width * self.groups) if width else None
-        # the base even where the window is the whole: it is what mutants are compared with
-        out = View(
-            base.rows,
-            self.groups,
-            width,
-            memory,
-            base.own,
-            self.differing.start.get(0),
-            chunk.source,
-            chunk.zeros,
-        )
-        if not width:
-            return out
-        return self.importance(
-            chunk.count, m, chunk.acts[0].y, original.references, pairs.reference, out
-        )
+        return m, self.differing

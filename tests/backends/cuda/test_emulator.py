@@ -18,6 +18,8 @@ from backends.running import (
 from backends.undecided import AGREE, compare_all
 from graph.all_models import model, structures
 
+from dfim_fast.backends.cuda import far, staged
+from dfim_fast.backends.cuda.far import pays
 from dfim_fast.backends.select import make_backend
 from dfim_fast.plan.planner import make_plan
 from dfim_fast.sequence.mutants import spans
@@ -44,8 +46,12 @@ def test_agreement_with_float64(name, settings):
      "average_pool_count_pad_legacy.onnx", "siamese_legacy.onnx"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["gradient", "deeplift"])
-def test_windows_give_the_bits_of_whole_passes(name, method):
-    """Every kernel computes a row alike, whether or not its neighbours are computed too."""
+def test_windows_give_the_bits_of_whole_passes(name, method, monkeypatch):
+    """Every kernel computes a row alike, whether or not its neighbours are computed too.
+
+    Hidden heads by their own gradients here: a basis adds the same numbers in another order.
+    """
+    monkeypatch.setattr(staged, "pays", lambda plan, mutants: False)
     plan = plan_for(name, method=method, sources=few(model(name).sequence_length))
     whole = engines(plan)["whole"]
     assert plan.cones is not None and whole.cones is None
@@ -53,6 +59,48 @@ def test_windows_give_the_bits_of_whole_passes(name, method):
     (narrow,), (wide,) = (run("emulator", p, x, references) for p in (plan, whole))
     assert_same(narrow, wide)
     assert np.abs(narrow.fis).max() > 0 or method == "gradient"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["basset_legacy.onnx", "max_pool_overlap_legacy.onnx", "two_outputs", "concat_channels",
+     "gelu_default", "product_of_branches", "row_by_row", "concat_flats"],
+)  # fmt: skip
+@pytest.mark.parametrize("settings", SETTINGS[1:3], ids=SETTING_NAMES[1:3])
+def test_hidden_heads_by_their_basis(name, settings):
+    """With all mutants of a sequence, as long as there are no more units than mutants."""
+    tasks = list(range(min(2, len(model(name).task_names))))
+    plan = plan_for(name, n_references=2, task=tasks, **settings)
+    assert pays(plan, plan.cost.mutants)
+    found = compare_all({"": plan}, *inputs(plan, 1, seed=3), backend="emulator")[""]
+    assert found.good, found
+
+
+def test_bits_of_a_hidden_head_whatever_the_batches_of_units_and_mutants(monkeypatch):
+    plan = plan_for("basset_legacy.onnx", n_references=2)
+    x, references = inputs(plan, 1)
+    (wanted,) = run("emulator", plan, x, references)
+    batches = []
+    basis = far.FarPart._basis
+
+    def counted(self, part, *rest):
+        batches.append(len(part))
+        return basis(self, part, *rest)
+
+    monkeypatch.setattr(far.FarPart, "_basis", counted)
+    small = replace(plan, memory_limit=plan.memory_limit // 1024)
+    (found,) = run("emulator", small, x, references)
+    assert len(batches) > 4 and max(batches) > 1
+    assert_same(found, wanted)
+
+
+def test_restricted_targets_of_a_hidden_head():
+    graph = model("basset_legacy.onnx").graph
+    for extra in ({"window": 5}, {"targets": [2, graph.length - 3]}):
+        plan = make_plan(graph, n_references=2, threads=1, **extra)
+        assert pays(plan, plan.cost.mutants)
+        found = compare_all({"": plan}, *inputs(plan, 1), backend="emulator")[""]
+        assert found.good, found
 
 
 def test_same_bits_in_any_company_and_memory():

@@ -8,6 +8,7 @@ from ops.test_operators import operators
 
 from dfim_fast.backends.cuda.emulator import EmulatorDevice
 from dfim_fast.backends.cuda.layers.all import layer_of
+from dfim_fast.backends.cuda.layers.convolution import tiles
 from dfim_fast.backends.cuda.layers.layer import Arriving, Value
 from dfim_fast.backends.cuda.views import View
 from dfim_fast.ops.base import Rule
@@ -33,6 +34,37 @@ def read(device, view: View, items: int) -> np.ndarray:
 def close(found: np.ndarray, wanted: np.ndarray, what: str) -> None:
     scale = np.abs(wanted).max(initial=0)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-6 * scale, err_msg=what)
+
+
+@needs_emulator
+@pytest.mark.parametrize("channels", [(1, 1), (5, 63), (33, 65)], ids=str)
+@pytest.mark.parametrize("window", [(3, 1, 1, 1), (4, 2, 3, 2)], ids=str)
+def test_tiles_give_the_bits_of_single_rows(channels, window, device):
+    """Tiles of rows and the plain loop add in one order, at edges and over padding too."""
+    c_in, c_out = channels
+    kernel, stride, dilation, pad = window
+    rng = np.random.default_rng(c_in)
+    x = whole(device, rng.normal(size=(3, 21, c_in)))
+    rows = (21 + 2 * pad - (kernel - 1) * dilation - 1) // stride + 1
+    weight, bias = rng.normal(size=(kernel, c_in, c_out)), rng.normal(size=c_out)
+    kept = [device.upload(np.ascontiguousarray(a, np.float32))
+            for a in (weight, weight.swapaxes(1, 2), bias)]  # fmt: skip
+    up, down, shift = (buffer.address for buffer in kept)
+    found = []
+    for name, groups, warps in (("conv", (), tiles), ("grouped", (1,), lambda rows, _: rows)):
+        y, dx = (whole(device, np.zeros((3, *s))) for s in ((rows, c_out), (21, c_in)))
+        device.launch(
+            f"{name}_forward", 3 * warps(rows, c_out), y.pack(), x.pack(), up, shift, *window,
+            *groups, 3,
+        )  # fmt: skip
+        device.launch(
+            f"{name}_backward", 3 * warps(21, c_in), dx.pack(), y.pack(), down, *window, *groups,
+            0, 3,
+        )  # fmt: skip
+        found.append((read(device, y, 3), read(device, dx, 3)))
+    for tiled, plain in zip(*found, strict=True):
+        np.testing.assert_array_equal(tiled, plain)
+        assert np.abs(plain).max() > 0
 
 
 @needs_emulator

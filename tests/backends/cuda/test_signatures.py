@@ -1,13 +1,14 @@
 """The signature table, the numbers of steps and the order of arguments are those of the sources."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from dfim_fast.backends.cuda import sources
-from dfim_fast.backends.cuda.layers import gates, joints, segments
-from dfim_fast.backends.cuda.signatures import KERNELS, VIEW, Signature
+from dfim_fast.backends.cuda import far, native, shuffles, sources
+from dfim_fast.backends.cuda.layers import convolution, gates, joints, segments
+from dfim_fast.backends.cuda.signatures import KERNELS, TILE, VIEW, Signature
 from dfim_fast.errors import BackendError
 
 ENTRY = re.compile(r"^DFIM_KERNEL\((\w+), (\d+),\s*\((.*?)\)\) \{", re.MULTILINE | re.DOTALL)
@@ -39,7 +40,20 @@ def test_numbers_of_steps_joints_and_segments():
     for names in (gates.STEPS, joints.JOINTS, segments.SEGMENTS):
         assert [numbers[name] for name in names] == list(range(len(names)))
     assert numbers["STACK"] == gates.STACK
-    assert numbers["LANES"] == segments.LANES
+    assert numbers["LANES"] == segments.LANES == shuffles.LANES == native.LANES
+    assert numbers["PAIRS"] == far.PAIRS
+    assert numbers["TILE_ROWS"] == convolution.TILE_ROWS
+    assert numbers["LANES"] * 2 == convolution.TILE_COLUMNS
+
+
+def test_scratch_is_declared_where_it_is_used():
+    text = sources.source()
+    starts = [match.start() for match in ENTRY.finditer(text)] + [len(text)]
+    bodies = (text[a:b] for a, b in pairwise(starts))
+    used = {ENTRY.findall(body)[0][0] for body in bodies if "scratch(TILE_SCRATCH)" in body}
+    assert used == {name for name, signature in KERNELS.items() if signature.scratch}
+    assert {s.scratch for s in KERNELS.values()} == {0, TILE}
+    assert convolution.TILE_ROWS * 4 * segments.LANES == TILE
 
 
 def test_a_view_is_laid_out_as_the_compilers_lay_it_out():

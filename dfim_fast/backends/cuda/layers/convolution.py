@@ -15,10 +15,17 @@ from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.dense import Dense
 from dfim_fast.ops.window import Window
 
+TILE_ROWS, TILE_COLUMNS = 8, 64  # as csrc/kernels/tile.cuh has them; a test compares the two
+
 
 def sizes(window: Window) -> tuple[int, int, int, int]:
     """A window as the kernels take it."""
     return window.kernel, window.stride, window.dilation, window.pad
+
+
+def tiles(rows: int, columns: int) -> int:
+    """Tiles of csrc/kernels/tile.cuh that cover so many rows and columns."""
+    return -(-rows // TILE_ROWS) * -(-columns // TILE_COLUMNS)
 
 
 @lowers(Conv)
@@ -34,12 +41,21 @@ class ConvLayer(Layer):
         )
 
     def forward(self, items: int, value: Value, xs: Sequence[View]) -> None:
-        window, groups = sizes(self.op.window), self.op.groups
-        self.run("conv_forward", items, value.y, xs[0], self.weight, self.bias, *window, groups)
+        y, window = value.y, sizes(self.op.window)
+        how = (xs[0], self.weight, self.bias, *window)
+        if self.op.groups == 1:
+            warps = items * tiles(y.computed, y.channels)
+            self.launch("conv_forward", warps, items, y, *how)
+        else:
+            self.run("grouped_forward", items, y, *how, self.op.groups)
 
     def backward(self, at: Arriving, j: int, dx: View, add: bool) -> None:
-        window, groups = sizes(self.op.window), self.op.groups
-        self.run("conv_backward", at.items, dx, at.g, self.back, *window, groups, add)
+        how = (at.g, self.back, *sizes(self.op.window))
+        if self.op.groups == 1:
+            warps = at.items * tiles(dx.computed, dx.channels)
+            self.launch("conv_backward", warps, at.items, dx, *how, add)
+        else:
+            self.run("grouped_backward", at.items, dx, *how, self.op.groups, add)
 
 
 @lowers(Dense)
@@ -53,10 +69,16 @@ class DenseLayer(Layer):
         self.weight, self.bias, self.back = self.constants(op.weight, op.bias, op.weight.T)
 
     def forward(self, items: int, value: Value, xs: Sequence[View]) -> None:
-        self.run("dense_forward", items, value.y, xs[0], self.weight, self.bias)
+        y = value.y
+        warps = tiles(items, y.channels)
+        self.launch("dense_forward", warps, items, y, xs[0], self.weight, self.bias)
 
     def backward(self, at: Arriving, j: int, dx: View, add: bool) -> None:
-        self.run("dense_backward", at.items, dx, at.g, self.back, add)
+        if dx.rows == 1 and dx.computed == 1:
+            warps = tiles(at.items, dx.channels)
+            self.launch("features_backward", warps, at.items, dx, at.g, self.back, add)
+        else:
+            self.run("dense_backward", at.items, dx, at.g, self.back, add)
 
 
 @lowers(AveragePool)

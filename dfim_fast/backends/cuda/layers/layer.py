@@ -93,9 +93,13 @@ class Layer(ABC):
 
     def run(self, kernel: str, items: int, out: View, *arguments: Any) -> None:
         """Launch a kernel that has one warp for each own row of ``out``, its first argument."""
+        self.launch(kernel, items * out.computed, items, out, *arguments)
+
+    def launch(self, kernel: str, warps: int, items: int, *arguments: Any) -> None:
+        """Launch a kernel whose last argument is ``items``."""
         packed = [a.pack() if isinstance(a, View) else a for a in arguments]
         packed = [a.address if isinstance(a, Buffer) else a for a in packed]
-        self.device.launch(kernel, items * out.computed, out.pack(), *packed, items)
+        self.device.launch(kernel, warps, *packed, items)
 
 
 LAYERS: dict[type, type[Layer]] = {}

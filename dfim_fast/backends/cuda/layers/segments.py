@@ -35,8 +35,7 @@ class SegmentLayer(Layer):
         axes = self._how()[1]
         blocks = -(-self.inputs[0][1] // LANES)
         warps = items * {1: blocks, 2: width, 3: 1}[axes]
-        packed = [a.pack() if isinstance(a, View) else a for a in arguments]
-        self.device.launch(kernel, warps, out.pack(), *packed, items)
+        self.launch(kernel, warps, items, out, *arguments)
 
     def forward(self, items: int, value: Value, xs: Sequence[View]) -> None:
         spread = float(getattr(self.op, "epsilon", 0.0))
