@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from dfim_fast.ops.pad import Pad
 from dfim_fast.plan.cones import Cones, cones, hulls
 from dfim_fast.plan.cost import Cost, pass_cost
 from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
+from dfim_fast.plan.processors import processors
 
 DEFAULT_MEMORY = 2_000_000_000  # bytes of workspace
 REFERENCE_BYTES = 16  # of a position of one reference: four bases in float32
@@ -96,7 +96,7 @@ def available_threads(threads: int | None = None) -> int:
     """Threads to use: as asked, else the processors this process may run on."""
     if threads is not None:
         return whole_number("threads", threads, 1)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 def tile_size(

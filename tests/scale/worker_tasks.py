@@ -1,0 +1,51 @@
+"""Tasks for the tests of runners: plain ones, and ones that take their worker down."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from dfim_fast.errors import InputError
+
+
+class Square:
+    """Squares numbers; says which process did it and with how many threads."""
+
+    threads = 0
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.ready = False
+
+    def setup(self):
+        self.ready = True
+        (self.folder / f"setup-{os.getpid()}").touch(exist_ok=False)
+
+    def __call__(self, chunk):
+        assert self.ready
+        return chunk**2, self.threads, os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid()
+
+
+class Dying(Square):
+    """Kills its process at the first sight of some chunks, or at every one."""
+
+    def __init__(self, folder, chunks, always=False):
+        super().__init__(folder)
+        self.chunks, self.always = chunks, always
+
+    def __call__(self, chunk):
+        seen = self.folder / f"seen-{chunk}"
+        if chunk in self.chunks and (self.always or not seen.exists()):
+            seen.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(chunk)
+
+
+class Refusing(Square):
+    def __call__(self, chunk):
+        raise InputError(f"chunk {chunk}: not wanted")
+
+
+class Slow(Square):
+    def __call__(self, chunk):
+        time.sleep(60)
