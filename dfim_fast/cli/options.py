@@ -125,7 +125,12 @@ Epsilon = Annotated[
     typer.Option(help="Below this distance from the reference a multiplier is the derivative."),
 ]
 GC = Annotated[float, typer.Option("--gc", help="GC content of the gc references.")]
-BackendName = Annotated[str, typer.Option("--backend", help="auto, numba or reference.")]
+BackendName = Annotated[
+    str,
+    typer.Option(
+        "--backend", help="auto, numba, reference, cupy or native; info says which can run."
+    ),
+]
 RandomState = Annotated[int, typer.Option(help="Seed of all shuffles.")]
 
 

@@ -200,7 +200,7 @@ def interaction_map(
         Positions to mutate and to read; all by default.
     window : int, optional
         Keep targets within this many positions of each source.
-    backend : {"auto", "reference", "numba"}
+    backend : {"auto", "reference", "numba", "cupy", "native", "emulator"}
         One named is never replaced by another.
     out : path, optional
         A new Zarr folder for results larger than memory.

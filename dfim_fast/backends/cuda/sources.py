@@ -38,7 +38,10 @@ def folder() -> Path:
 
 @cache
 def source(main: str = MAIN) -> str:
-    """A file with all that it includes by name in quotes, each file once."""
+    """A file with all that it includes from its own folder, each file once.
+
+    The emulator's headers stay out: no compiler for a GPU comes to that line.
+    """
     lines: list[str] = []
     seen: set[Path] = set()
 
@@ -48,8 +51,9 @@ def source(main: str = MAIN) -> str:
         seen.add(path)
         for line in path.read_text(encoding="utf-8").splitlines():
             found = INCLUDE.match(line)
-            if found:
-                expand((path.parent / found[1]).resolve())
+            included = (path.parent / found[1]).resolve() if found else None
+            if included is not None and included.parent == path.parent:
+                expand(included)
             elif line.strip() != "#pragma once":
                 lines.append(line)
 
