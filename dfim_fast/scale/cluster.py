@@ -176,7 +176,7 @@ def _holder(task: Task) -> Any:
     """A plugin that brings the task to every worker, those that join later too."""
     from distributed import WorkerPlugin
 
-    class Holder(WorkerPlugin):  # type: ignore[misc]
+    class Holder(WorkerPlugin):
         """Sets up when the first chunk comes: a model takes seconds, in which a worker answers."""
 
         def __init__(self) -> None:
