@@ -60,10 +60,23 @@ def load() -> Any:
 
 @cache
 def compiled(device: int) -> Any:
-    """All kernels, compiled for one device."""
-    return importlib.import_module("cupy").RawModule(
-        code=source(), backend="nvrtc", options=OPTIONS
-    )
+    """All kernels, compiled for one device.
+
+    Raises
+    ------
+    BackendError
+        If NVRTC is missing or refuses.
+    """
+    cupy = importlib.import_module("cupy")
+    module = cupy.RawModule(code=source(), backend="nvrtc", options=OPTIONS)
+    try:
+        module.compile()
+    except (cupy.cuda.compiler.CompileException, ImportError, OSError, RuntimeError) as error:
+        raise BackendError(
+            f"backend='cupy': the kernels cannot be compiled ({str(error).splitlines()[0]}); "
+            "check that CuPy fits the driver's CUDA version, or use backend='numba'"
+        ) from None
+    return module
 
 
 class CupyDevice(Device):
@@ -96,7 +109,9 @@ class CupyDevice(Device):
             function = self.functions[kernel] = self.module.get_function(kernel)
         with self.compute:
             shape = ((blocks,), (LANES * signature.warps,))
-            function(*shape, tuple(packed), shared_mem=signature.bytes_of_block)
+            # arrays of one entry go by value, structures too
+            values = tuple(np.asarray(value) for value in packed)
+            function(*shape, values, shared_mem=signature.bytes_of_block)
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
         # copied at once: the array may change as soon as this returns

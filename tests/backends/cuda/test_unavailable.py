@@ -67,6 +67,25 @@ def test_without_a_device_or_with_one_too_old(monkeypatch):
     )
 
 
+def test_kernels_that_do_not_compile(monkeypatch):
+    class RawModule:
+        def __init__(self, **options):
+            assert options["options"] == cupy_gpu.OPTIONS
+
+        def compile(self):
+            raise Failing("nvrtc: error: invalid value for --gpu-architecture\nmore")
+
+    cupy = fake_cupy(1)
+    cupy.RawModule = RawModule
+    cupy.cuda.compiler = SimpleNamespace(CompileException=Failing)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    assert line(cupy_gpu.compiled, -1) == (
+        "backend='cupy': the kernels cannot be compiled (nvrtc: error: invalid value for "
+        "--gpu-architecture); check that CuPy fits the driver's CUDA version, or use "
+        "backend='numba'"
+    )
+
+
 def test_without_the_native_module(monkeypatch):
     monkeypatch.setitem(sys.modules, "dfim_fast._native", None)
     assert line(native.load).startswith(
