@@ -1,4 +1,4 @@
-"""A folder of results that appears under its name only when it is complete."""
+"""Folders and files of results that appear under their names only when they are complete."""
 
 from __future__ import annotations
 
@@ -69,6 +69,37 @@ def new_folder(out: str | os.PathLike[str], marker: str, overwrite: bool = False
         if isinstance(error.__cause__, OSError):
             raise _refusal(out, error.__cause__) from None
         raise
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a hidden file's name beside ``path`` to write, and rename it to ``path`` at the end.
+
+    Whatever is raised on the way, the hidden file is removed and what stood at ``path`` stays.
+
+    Parameters
+    ----------
+    path : path
+        An earlier file is replaced.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or the disk is full.
+    """
+    target = Path(os.path.abspath(path))
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        yield partial
+        os.replace(partial, target)
+    except OSError as error:
+        raise _refusal(path, error) from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _refusal(out: object, error: OSError) -> OutputError:
