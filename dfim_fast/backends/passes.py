@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from dfim_fast.backends.reveal_cancel import RevealCancel
 from dfim_fast.graph.graph import Graph, Task
-from dfim_fast.ops.base import Array, Rule
+from dfim_fast.ops.base import Array, Elementwise, Operator, Rule
 
 Acts = dict[int, Array]
 Overrides = Mapping[tuple[type, str], Callable[..., Any]]
@@ -36,6 +37,7 @@ class Passes:
         self.nodes = graph.needed(tasks)
         self.below = {t.node: graph.ancestors(t.node) for t in self.tasks}
         self.overrides = overrides or {}
+        self._absolute: dict[int, Operator] = {}
 
     def rule(self, op: Any, name: str) -> Callable[..., Any]:
         """The backend's own function for an operator, or the operator's."""
@@ -78,6 +80,34 @@ class Passes:
 
         return self._backward(task, acts, down)
 
+    def rectified(self, task: Task, acts: Acts, gates: str) -> Array:
+        """What guided backpropagation or a deconvolutional network brings down (B, L, 4)."""
+
+        def down(i: int, g: Array) -> list[Array]:
+            node = self.graph.nodes[i]
+            xs = [acts[j] for j in node.inputs]
+            if isinstance(node.op, Elementwise):
+                return [getattr(node.op, gates)(g, xs[0])]
+            return self.rule(node.op, "gradient")(g, xs, acts[i])
+
+        return self._backward(task, acts, down)
+
+    def signal(self, task: Task, acts: Acts, reference: Acts | None, rule: Rule) -> Array:
+        """What arrives at the input (B, L, 4) of one task by the rule's way down."""
+        if reference is not None:
+            if rule.revealed:
+                return RevealCancel(self, acts, reference, rule).multipliers(task)
+            return self.multipliers(task, acts, reference, rule)
+        if rule.gates != "gradient":
+            return self.rectified(task, acts, rule.gates)
+        return self.gradient(task, acts)
+
+    def absolute(self, i: int) -> Operator:
+        """The linear operator of a node with its weights' absolute values; made once."""
+        if i not in self._absolute:
+            self._absolute[i] = self.graph.nodes[i].op.absolute()
+        return self._absolute[i]
+
     def _backward(self, task: Task, acts: Acts, down: Callable[[int, Array], list[Array]]) -> Array:
         seed = np.zeros_like(acts[task.node])
         seed[:, task.position, task.channel] = 1
@@ -93,9 +123,9 @@ class Passes:
 def contributions(method: str, contribution: str, m: Array, x: Array, r: Array | None) -> Array:
     """Importance (B, L) of what stands at each position.
 
-    gradient: ``sum_b m[b] x[b]``; gradient_corrected: the same after subtracting the mean of m over
-    the bases; deeplift projected: ``sum_b m[b] (x[b] - r[b])``, observed: ``sum_b x[b] m[b] (1 -
-    r[b])``. m, x: (B, L, 4); r: (1, L, 4).
+    Without references: ``sum_b m[b] x[b]``; gradient_corrected: the same after subtracting the mean
+    of m over the bases. With references, projected: ``sum_b m[b] (x[b] - r[b])``, observed:
+    ``sum_b x[b] m[b] (1 - r[b])``. m, x: (B, L, 4); r: (1, L, 4).
     """
     if method == "gradient_corrected":
         m = m - m.mean(axis=2, keepdims=True)

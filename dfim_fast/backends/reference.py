@@ -42,21 +42,15 @@ class ReferenceBackend(Backend):
         plan, passes = self.plan, self.passes
         x = acts[0]
         if not references:
+            signals = [passes.signal(t, acts, None, plan.rule) for t in passes.tasks]
             return np.stack(
-                [
-                    [
-                        contributions(
-                            plan.method, plan.contribution, passes.gradient(t, acts), x, None
-                        )[0]
-                        for t in passes.tasks
-                    ]
-                ]
+                [[contributions(plan.method, plan.contribution, m, x, None)[0] for m in signals]]
             )
         groups = plan.groups
         total = np.zeros((groups, len(passes.tasks), x.shape[1]))
         for i, reference in enumerate(references):
             for k, task in enumerate(passes.tasks):
-                m = passes.multipliers(task, acts, reference, plan.rule)
+                m = passes.signal(task, acts, reference, plan.rule)
                 total[i % groups, k] += contributions(
                     plan.method, plan.contribution, m, x, reference[0]
                 )[0]
@@ -119,11 +113,7 @@ class ReferenceBackend(Backend):
             plain = np.zeros(values.shape[:2])
             for against in own:
                 for k, task in enumerate(passes.tasks):
-                    m = (
-                        passes.gradient(task, acts)
-                        if against is None
-                        else passes.multipliers(task, acts, against, plan.rule)
-                    )
+                    m = passes.signal(task, acts, against, plan.rule)
                     r = None if against is None else against[0]
                     values[k] += hypothetical(plan.method, plan.contribution, m, r)[0] / len(own)
                     plain[k] += contributions(plan.method, plan.contribution, m, rows, r)[0] / len(

@@ -28,21 +28,30 @@ class Entry:
         Where its class is; imported when asked for.
     about : str
     gpu : bool
+    every_rule : bool
+        Whether it knows RevealCancel, guided backpropagation and deconvolution.
     """
 
     module: str
     kind: str
     about: str
     gpu: bool = False
+    every_rule: bool = False
 
 
 CUDA = "dfim_fast.backends.cuda"
 BACKENDS = {
     "reference": Entry(
-        "dfim_fast.backends.reference", "ReferenceBackend", "float64, one mutant at a time"
+        "dfim_fast.backends.reference",
+        "ReferenceBackend",
+        "float64, one mutant at a time",
+        every_rule=True,
     ),
     "numba": Entry(
-        "dfim_fast.backends.numba_cpu.backend", "NumbaBackend", "float32, on all processors"
+        "dfim_fast.backends.numba_cpu.backend",
+        "NumbaBackend",
+        "float32, on all processors",
+        every_rule=True,
     ),
     "cupy": Entry(f"{CUDA}.cupy_gpu", "CupyBackend", "CUDA, compiled by CuPy on first use", True),
     "native": Entry(f"{CUDA}.native", "NativeBackend", "CUDA, compiled when installed", True),
@@ -69,6 +78,11 @@ def make_backend(name: str, plan: Plan) -> Backend:
             f"backend={name!r} is unknown; choose from auto, " + ", ".join(BACKENDS)
         )
     entry = BACKENDS[name]
+    if not (plan.rule.plain or entry.every_rule):
+        raise BackendError(
+            f"backend={name!r} does not compute method={plan.method!r}; use "
+            + " or ".join(repr(n) for n, known in BACKENDS.items() if known.every_rule)
+        )
     try:
         module = importlib.import_module(entry.module)
     except ImportError as error:
@@ -93,7 +107,7 @@ def why_not(name: str) -> str | None:
 
 def _fastest(plan: Plan) -> Backend:
     """A GPU's backend where there is a GPU and the plan is large enough, else the CPU's."""
-    if plan.cost.planned >= GPU_PAYS and has_driver():
+    if plan.rule.plain and plan.cost.planned >= GPU_PAYS and has_driver():
         for name, entry in BACKENDS.items():
             if entry.gpu:
                 try:

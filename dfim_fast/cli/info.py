@@ -33,6 +33,7 @@ def info(
     """
     import numpy as np
 
+    from dfim_fast.plan.plan import compares
     from dfim_fast.plan.planner import make_plan
     from dfim_fast.scale.model_info import about
 
@@ -50,7 +51,7 @@ def info(
             method=method,
             task=network.graph.task_indices(o.task(task, network)),  # type: ignore[arg-type]
             maxpool=maxpool,
-            n_references=count if method == "deeplift" else 0,
+            n_references=count if compares(method) else 0,
             sources=o.positions(sources, "--sources"),
             targets=o.positions(targets, "--targets"),
             window=window,

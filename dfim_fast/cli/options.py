@@ -75,7 +75,13 @@ Task = Annotated[
     list[str] | None,
     typer.Option(help="Task to score, by name or number from 0; repeat for several.  [default: 0]"),
 ]
-Method = Annotated[str, typer.Option(help="deeplift, gradient or gradient_corrected.")]
+Method = Annotated[
+    str,
+    typer.Option(
+        help="deeplift, gradient or gradient_corrected; or, slower, deeplift_revealcancel, "
+        "revealcancel, guided_backprop or deconv."
+    ),
+]
 References = Annotated[
     str,
     typer.Option(

@@ -43,13 +43,18 @@ def differing_rows(
     nodes: tuple[int, ...],
     changed: dict[int, np.ndarray],
     live: dict[int, np.ndarray],
+    signs: bool = False,
 ) -> dict[int, np.ndarray]:
-    """Rows (S, L_v) of each node whose gradient can differ from the original's."""
+    """Rows (S, L_v) of each node whose gradient can differ from the original's.
+
+    ``signs``: what linear layers send down depends on the sign of what they read (RevealCancel).
+    """
     sources = len(changed[0])
     differing = {v: np.zeros((sources, graph.nodes[v].shape[0]), bool) for v in nodes}
     for v in reversed(nodes):
         node = graph.nodes[v]
-        above = differing[v] if node.op.linear else differing[v] | (changed[v] & live[v])
+        same = node.op.linear and not signs
+        above = differing[v] if same else differing[v] | (changed[v] & live[v])
         lengths = [graph.nodes[i].shape[0] for i in node.inputs]
         for i, rows in zip(node.inputs, node.op.collect(above, lengths), strict=True):
             differing[i] = differing[i] | rows
@@ -57,7 +62,12 @@ def differing_rows(
 
 
 def reach(
-    graph: Graph, task: Task, sources: np.ndarray, targets: np.ndarray, width: int = 1
+    graph: Graph,
+    task: Task,
+    sources: np.ndarray,
+    targets: np.ndarray,
+    width: int = 1,
+    signs: bool = False,
 ) -> np.ndarray:
     """Whether a path can carry a change from each source to the importance of each target.
 
@@ -71,6 +81,8 @@ def reach(
         Target positions of each source; -1 for none.
     width : int
         Positions a source covers.
+    signs : bool
+        See `differing_rows`.
 
     Returns
     -------
@@ -83,7 +95,9 @@ def reach(
         part = slice(first, first + CHUNK)
         rows = np.arange(graph.length)[None]
         start = (rows >= sources[part, None]) & (rows < sources[part, None] + width)
-        reached = differing_rows(graph, nodes, changed_rows(graph, nodes, start), live)[0]
+        reached = differing_rows(
+            graph, nodes, changed_rows(graph, nodes, start), live, signs
+        )[0]
         wanted = targets[part]
         found[part] = np.take_along_axis(reached, np.maximum(wanted, 0), 1) & (wanted >= 0)
     return found

@@ -37,11 +37,29 @@ def attribute(
     ----------
     model : Model
     X : list of str, or one-hot array (N, 4, L)
-    method : {"deeplift", "gradient", "gradient_corrected"}
-        DeepLIFT's Rescale rule, gradient times input, or the latter with the gradient's mean over
-        the four bases subtracted.
+    method : str
+        What importance is.
+
+        - "deeplift": multipliers of DeepLIFT's Rescale rule, ``(f(x) - f(r)) / (x - r)`` at every
+          function f, against references r (Shrikumar 2017).
+        - "deeplift_revealcancel": the same after convolutions, and RevealCancel after dense layers:
+          with p and n what positive and negative contributions add to r, multipliers ``y+ / p`` and
+          ``y- / n``, ``y+ = ((f(r + p) - f(r)) + (f(r + p + n) - f(r + n))) / 2`` and y- with p and
+          n exchanged. What the deeplift package does by default for genomics.
+        - "revealcancel": RevealCancel at every function of one variable.
+        - "gradient": gradient times input.
+        - "gradient_corrected": the same, the gradient's mean over the four bases subtracted
+          (Majdandzic 2023).
+        - "guided_backprop": as gradient, with ``max(g, 0) f'(x)`` passed on at every f
+          (Springenberg 2014).
+        - "deconv": as gradient, with ``f(g)`` passed on where f is a ReLU or leaky, and elsewhere
+          ``max(g, 0)`` (Zeiler 2013).
+
+        The last two, and RevealCancel where it applies, run on the backends "reference" and
+        "numba", the latter by whole passes but for guided_backprop and deconv of a model that goes
+        straight from its trunk to the score.
     references : {"dinucleotide", "gc", "zeros"} or array (R, 4, L) or (N, R, 4, L)
-        What a sequence is compared with; DeepLIFT only.
+        What a sequence is compared with; for the first three methods only.
     n_references : int
         Dinucleotide shuffles for each sequence.
     gc : float

@@ -10,6 +10,7 @@ import numpy as np
 from dfim_fast.maps.double_mutants import Agreement, compare, double_mutant_ism
 from dfim_fast.maps.interaction import InteractionMap
 from dfim_fast.maps.model import Model
+from dfim_fast.plan.plan import compares
 
 PAIRS = 100  # strongest cells, and random ones, that double mutants confirm
 TINY = 1e-6  # of the largest |FIS|
@@ -117,7 +118,7 @@ def diagnose(
         lines.append(
             f"summation-to-delta: largest error {maps.summation_to_delta:.1e} of the sum of |C|"
         )
-    if maps.settings["method"] != "deeplift":
+    if not compares(maps.settings["method"]):
         lines.append(
             "gradient scores change only where a gate flips or a pool's winner moves: an "
             "exact zero is no proof that two bases do not interact (deeplift sees more)"

@@ -16,7 +16,7 @@ from dfim_fast.backends.folds import Folds
 from dfim_fast.backends.select import make_backend
 from dfim_fast.errors import InputError, SettingsError
 from dfim_fast.maps.model import Model
-from dfim_fast.plan.plan import Plan
+from dfim_fast.plan.plan import Plan, compares
 from dfim_fast.plan.planner import make_plan
 from dfim_fast.sequence.one_hot import as_one_hot
 from dfim_fast.sequence.references import make_references
@@ -127,7 +127,7 @@ def make_request(
         except ValueError:  # of unequal shape; the maker says it in one line
             make_references(x, references)
     count = 0
-    if method == "deeplift":
+    if compares(method):
         count = count_references(x, references, n_references, gc, random_state)
     several = isinstance(task, (list, tuple))
     members = [
@@ -171,7 +171,7 @@ def make_request(
 
 def made_with(model_hash: str, settings: Mapping[str, Any], n_references: int) -> dict[str, Any]:
     """Provenance that every score has: what a null's numbers have to share with it."""
-    deeplift = settings["method"] == "deeplift"
+    deeplift = compares(settings["method"])
     kind = settings["references"]
     return {
         "method": settings["method"],

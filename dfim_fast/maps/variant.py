@@ -16,6 +16,7 @@ from dfim_fast.maps.features import check_features
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, made_with, make_request
 from dfim_fast.maps.sites import Allele, check_variants
+from dfim_fast.plan.plan import is_additive
 from dfim_fast.plan.planner import whole_number
 from dfim_fast.sequence.mutants import spans
 from dfim_fast.sequence.one_hot import ALPHABET, UNKNOWN, encode, from_codes
@@ -61,7 +62,6 @@ PARTS = {
     "effect": "score with the alternate allele minus score with the reference allele",
     "prediction": COLUMNS["prediction"],
 }
-EXACT = ("deeplift", "projected", "shap")  # the rule whose parts sum to the effect
 
 
 @dataclass(frozen=True)
@@ -262,9 +262,9 @@ class VariantCall:
             a profile head.
         """
         s = self.request.settings
-        if (s["method"], s["contribution"], s["maxpool"]) != EXACT:
+        if not is_additive(s["method"], s["contribution"], s["maxpool"]):
             raise SettingsError(
-                "explain: only method='deeplift' with contribution='projected' and maxpool='shap' "
+                "explain: only DeepLIFT with contribution='projected' and maxpool='shap' "
                 f"splits an effect exactly, not {s['method']}, {s['contribution']}, {s['maxpool']}"
             )
         if not self.request.plan.additive:

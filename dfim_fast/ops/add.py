@@ -32,6 +32,9 @@ class Add(Joint):
             for sign, x in zip(self.signs, xs, strict=True)
         ]
 
+    def absolute(self) -> Add:
+        return Add((1.0,) * len(self.signs))
+
 
 def common_axes(*tensors: Tensor) -> Axes | None:
     """ONNX axes of tensors broadcast together; None where they do not line up."""

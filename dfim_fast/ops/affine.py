@@ -45,6 +45,9 @@ class Affine(Operator):
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
         return [unbroadcast(g * self.scale, xs[0].shape[1:])]
 
+    def absolute(self) -> Affine:
+        return Affine(np.abs(self.scale), np.zeros_like(self.shift))
+
     def _read(self) -> Array:
         """Rows (L or 1) that are not multiplied with zeros only."""
         return np.asarray((self.scale != 0).any(axis=1))

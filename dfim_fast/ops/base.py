@@ -29,10 +29,21 @@ class Rule:
         For ``|x - r| < epsilon`` a multiplier is the derivative at x.
     maxpool : {"shap", "deeplift"}
         Which positions share a pooled difference.
+    revealed : frozenset of int
+        Elementwise nodes that go by RevealCancel; all others by Rescale.
+    gates : {"gradient", "guided_backprop", "deconv"}
+        What elementwise functions do to a gradient, where nothing is compared with a reference.
     """
 
     epsilon: float = 1e-6
     maxpool: str = "shap"
+    revealed: frozenset[int] = frozenset()
+    gates: str = "gradient"
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the gradient, or Rescale throughout."""
+        return not self.revealed and self.gates == "gradient"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +89,16 @@ class Operator:
         if not self.linear:
             raise AssertionError(f"{type(self).__name__} has no Rescale rule")
         return self.gradient(m, xs, y)
+
+    def absolute(self) -> Operator:
+        """Of a linear operator: the same with the absolute values of its weights, no constants.
+
+        RevealCancel needs it: what positive and negative contributions add up to apart. Operators
+        that only move, repeat, sum or average their input are their own.
+        """
+        if not self.linear:
+            raise AssertionError(f"{type(self).__name__} has no weights")
+        return self
 
     def spread(self, masks: Sequence[Array]) -> Array:
         """Cone rule, forward: output rows (S, L') that read a changed input row (S, L)."""
@@ -144,6 +165,30 @@ class Elementwise(Operator):
         rule: Rule,
     ) -> list[Array]:
         return [m * self.quotient(xs[0], rs[0], rule.epsilon).astype(m.dtype, copy=False)]
+
+    def guided_backprop(self, g: Array, x: Array) -> Array:
+        """What guided backpropagation passes down (Springenberg 2014): ``max(g, 0) f'(x)``."""
+        return np.maximum(g, 0) * self.slope(x)
+
+    def deconv(self, g: Array, x: Array) -> Array:
+        """What a deconvolutional network passes down (Zeiler 2013), whatever x is.
+
+        A piecewise linear f is itself applied to the gradient, others count as ReLUs.
+        """
+        return self.value(g) if self.piecewise_linear else np.maximum(g, 0)
+
+    def reveal(self, x: Array, r: Array, p: Array, n: Array, epsilon: float) -> tuple[Array, Array]:
+        """RevealCancel (Shrikumar 2017, section 3.5.3): ``y+ / p`` and ``y- / n``.
+
+        With p and n what the positive and the negative contributions add to r, x = r + p + n,
+        ``y+ = ((f(r + p) - f(r)) + (f(r + p + n) - f(r + n))) / 2``, and y- with p and n exchanged:
+        two quotients of differences over p, and two over n.
+        """
+        up, down = r + p, r + n
+        return (
+            (self.quotient(up, r, epsilon) + self.quotient(x, down, epsilon)) / 2,
+            (self.quotient(down, r, epsilon) + self.quotient(x, up, epsilon)) / 2,
+        )
 
     def quotient(self, x: Array, r: Array, epsilon: float) -> Array:
         """(f(x) - f(r)) / (x - r); the derivative at x where the two are closer than epsilon.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -63,6 +64,11 @@ class Conv(Operator):
             for i, o in self.blocks():
                 dx[:, w.tap(j), i] += g[:, :, o] @ self.weight[j][:, o].T
         return [dx[:, w.pad : w.pad + length]]
+
+    def absolute(self) -> Conv:
+        return dataclasses.replace(
+            self, weight=np.abs(self.weight), bias=np.zeros_like(self.bias)
+        )
 
     def spread(self, masks: Sequence[Array]) -> Array:
         return self.window.spread(masks[0])

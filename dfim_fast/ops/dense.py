@@ -41,6 +41,9 @@ class Dense(Operator):
     def gradient(self, g: Array, xs: Sequence[Array], y: Array) -> list[Array]:
         return [(g[:, 0] @ self.weight.T).reshape(len(g), *xs[0].shape[1:])]
 
+    def absolute(self) -> Dense:
+        return Dense(np.abs(self.weight), np.zeros_like(self.bias))
+
     def spread(self, masks: Sequence[Array]) -> Array:
         return np.asarray(masks[0].any(1, keepdims=True))
 

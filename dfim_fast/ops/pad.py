@@ -65,6 +65,9 @@ class Pad(Operator):
         inside = slice(self.start, self.start + xs[0].shape[self.axis])
         return [g[:, inside] if self.axis == 1 else g[:, :, inside]]
 
+    def absolute(self) -> Pad:
+        return Pad(self.axis, np.zeros_like(self.before), np.zeros_like(self.after))
+
     def spread(self, masks: Sequence[Array]) -> Array:
         if self.axis == 2:
             return masks[0]

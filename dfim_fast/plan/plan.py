@@ -11,9 +11,28 @@ from dfim_fast.ops.base import Rule
 from dfim_fast.plan.cones import Cones
 from dfim_fast.plan.cost import Cost, count
 
-METHODS = ("deeplift", "gradient", "gradient_corrected")
+METHODS = (
+    "deeplift",
+    "deeplift_revealcancel",
+    "revealcancel",
+    "gradient",
+    "gradient_corrected",
+    "guided_backprop",
+    "deconv",
+)
+COMPARING = ("deeplift", "deeplift_revealcancel", "revealcancel")  # with references
 CONTRIBUTIONS = ("projected", "observed")
 MAXPOOLS = ("shap", "deeplift")
+
+
+def compares(method: str) -> bool:
+    """Whether a method compares with references."""
+    return method in COMPARING
+
+
+def is_additive(method: str, contribution: str, maxpool: str) -> bool:
+    """Whether contributions by these rules sum to the difference from the reference."""
+    return compares(method) and (contribution, maxpool) == ("projected", "shap")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +47,7 @@ class Plan:
     method : str
         One of METHODS.
     contribution : str
-        One of CONTRIBUTIONS; DeepLIFT only.
+        One of CONTRIBUTIONS; for methods that compare with references.
     rule : Rule
     n_references : int
         0 where the method needs none.
@@ -84,11 +103,7 @@ class Plan:
         Weights held at the sequence's own value give them another sum than Y(X) - Y(R).
         """
         held = any(self.graph.nodes[i].op.held for i in self.graph.needed(self.tasks))
-        return not held and (self.method, self.contribution, self.rule.maxpool) == (
-            "deeplift",
-            "projected",
-            "shap",
-        )
+        return not held and is_additive(self.method, self.contribution, self.rule.maxpool)
 
     def _rows(self, i: int) -> str:
         """Rows of a node that a mutant changes, for explain."""

@@ -19,6 +19,7 @@ from dfim_fast.plan.cones import Cones, cones, hulls
 from dfim_fast.plan.cost import Cost, pass_cost
 from dfim_fast.plan.plan import CONTRIBUTIONS, MAXPOOLS, METHODS, Plan
 from dfim_fast.plan.processors import processors
+from dfim_fast.plan.rules import choose_rule, why_whole
 
 DEFAULT_MEMORY = 2_000_000_000  # bytes of workspace
 REFERENCE_BYTES = 16  # of a position of one reference: four bases in float32
@@ -120,16 +121,24 @@ def tile_size(
 
 
 def choose_strategy(
-    graph: Graph, tasks: tuple[int, ...], sources: np.ndarray, targets: np.ndarray, work: int
+    graph: Graph,
+    tasks: tuple[int, ...],
+    sources: np.ndarray,
+    targets: np.ndarray,
+    work: int,
+    rule: Rule,
 ) -> tuple[Cones | None, str, str]:
     """The cones if they save enough to pay for their bookkeeping, the strategy, and why."""
     found = cones(graph, tasks, sources, targets)
     if isinstance(found, str):
         return None, "whole", found
+    why = why_whole(graph, rule, found)
+    if why is not None:
+        return None, "whole", why
     forward, backward = found.multiply_adds(graph)
     share = (forward + backward) / max(2 * work, 1)
     held = f"a mutant's windows hold {100 * share:.2g}% of a pass"
-    why = dense_reason(graph, found)
+    why = dense_reason(graph, found) or gate_reason(rule)
     if why is None:
         return found, "events", f"{held}, and most of them are zeros that ReLUs leave exact"
     if share > CONE_SHARE:
@@ -153,19 +162,32 @@ def dense_reason(graph: Graph, found: Cones) -> str | None:
     return None
 
 
+def gate_reason(rule: Rule) -> str | None:
+    """Why the walk of events does not know a rule for gates, or None."""
+    return None if rule.gates == "gradient" else f"{rule.gates} has no walk of events"
+
+
 Study = tuple[np.ndarray, Cones | None, str, str]
 _studies: WeakKeyDictionary[Graph, dict[Any, Study]] = WeakKeyDictionary()
 
 
 def study(
-    graph: Graph, tasks: tuple[int, ...], sources: np.ndarray, targets: np.ndarray, work: int
+    graph: Graph,
+    tasks: tuple[int, ...],
+    sources: np.ndarray,
+    targets: np.ndarray,
+    work: int,
+    rule: Rule,
 ) -> Study:
     """What the architecture connects (K, S, T), and the cones, strategy and reason chosen."""
     # the columns of one output share their cones
     ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}
-    by_end = {end: reach(graph, graph.tasks[t], sources, targets) for end, t in ends.items()}
+    signs = bool(rule.revealed)
+    by_end = {
+        end: reach(graph, graph.tasks[t], sources, targets, signs=signs) for end, t in ends.items()
+    }
     reachable = np.stack([by_end[graph.tasks[t].node, graph.tasks[t].position] for t in tasks])
-    return reachable, *choose_strategy(graph, tasks, sources, targets, work)
+    return reachable, *choose_strategy(graph, tasks, sources, targets, work, rule)
 
 
 def remembered(graph: Graph, key: Any, make: Callable[[], Study]) -> Study:
@@ -241,9 +263,10 @@ def make_plan(
     backward = work * mutants * len(tasks) * max(n_references, 1)
     forward = work * mutants * max(n_references, 1)
     read = None if targets is None else np.asarray(targets).tobytes()
-    key = (tasks, where.tobytes(), read, window)
+    rule = choose_rule(graph, nodes, method, epsilon, maxpool)
+    key = (tasks, where.tobytes(), read, window, bool(rule.revealed), rule.gates)
     reachable, found, strategy, reason = remembered(
-        graph, key, lambda: study(graph, tasks, where, table, work)
+        graph, key, lambda: study(graph, tasks, where, table, work, rule)
     )
     planned = planned_work(graph, tasks, found, work, mutants, n_references)
     return Plan(
@@ -251,7 +274,7 @@ def make_plan(
         tasks=tasks,
         method=method,
         contribution=contribution,
-        rule=Rule(epsilon, maxpool),
+        rule=rule,
         n_references=n_references,
         sources=where,
         targets=table,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dfim_fast.io.store import MapStore
 from dfim_fast.maps.request import DELTA_BOUND
+from dfim_fast.plan.plan import compares
 from dfim_fast.report import charts
 from dfim_fast.report.blocks import Chart, Charts, Column, Explorer, Facts, Notes, Section, Table
 from dfim_fast.report.map_summary import MapSummary, summarize
@@ -224,7 +225,7 @@ def map_facts(folder: Path) -> tuple[str, Facts, Notes]:
         ("Scored", f"{model['target']}; {', '.join(about['task_names'])}"),
         ("Sequences", f"{len(store):,} of {model['sequence_length']:,} bp"),
         ("Method", settings["method"]
-         + (f", {references}" if settings["method"] == "deeplift" else "")),
+         + (f", {references}" if compares(settings["method"]) else "")),
         ("Targets", "all" if settings["window"] is None else f"within {settings['window']} bp"),
         ("Null", f"{null['kind']}, {null['n_null']} a sequence, {null['null_model']}; "
          f"{null['correction']} at {null['alpha']:g}"),

@@ -15,6 +15,7 @@ from dfim_fast import __version__
 from dfim_fast.backends.select import make_backend
 from dfim_fast.maps.interaction import InteractionMap
 from dfim_fast.maps.model import Model
+from dfim_fast.plan.plan import compares
 from dfim_fast.stats.streamed import StreamedSignificance
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def heading(
         ``backend_used``.
     """
     how = f"method: {settings['method']}"
-    if settings["method"] == "deeplift":
+    if compares(settings["method"]):
         kind = settings["references"]
         how += f", {kind} references"
         how += f" ({settings['n_references']})" if kind == "dinucleotide" else ""

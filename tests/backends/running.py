@@ -11,7 +11,7 @@ from graph.all_models import model, one_hot
 from dfim_fast.backends.base import SequenceMap
 from dfim_fast.backends.select import make_backend
 from dfim_fast.plan.cones import cones
-from dfim_fast.plan.plan import Plan
+from dfim_fast.plan.plan import Plan, compares
 from dfim_fast.plan.planner import make_plan
 
 # What is run on every model: method, pool rule, contribution.
@@ -26,7 +26,7 @@ SETTING_NAMES = ["deeplift", "deeplift-observed", "gradient", "corrected"]
 
 def plan_for(name: str, n_references: int = 3, **settings: Any) -> Plan:
     """A one-thread plan; the number of references only where the method has some."""
-    count = n_references if settings.get("method", "deeplift") == "deeplift" else 0
+    count = n_references if compares(settings.get("method", "deeplift")) else 0
     return make_plan(model(name).graph, **{"n_references": count, "threads": 1, **settings})
 
 

@@ -35,7 +35,8 @@ def refused(error, x=X, function=dfim_fast.interaction_map, **settings) -> str:
         (
             SettingsError,
             {"method": "saliency"},
-            "method='saliency' is unknown; choose from deeplift, gradient, gradient_corrected",
+            "method='saliency' is unknown; choose from deeplift, deeplift_revealcancel, "
+            "revealcancel, gradient, gradient_corrected, guided_backprop, deconv",
         ),
         (
             SettingsError,

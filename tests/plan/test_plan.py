@@ -143,7 +143,8 @@ def test_groups_and_additivity():
     [
         (
             {"method": "integrated"},
-            "method='integrated' is unknown; choose from deeplift, gradient, gradient_corrected",
+            "method='integrated' is unknown; choose from deeplift, deeplift_revealcancel, "
+            "revealcancel, gradient, gradient_corrected, guided_backprop, deconv",
         ),
         (
             {"contribution": "sum"},

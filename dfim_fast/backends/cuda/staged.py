@@ -186,7 +186,7 @@ class StagedEngine:
             m.pack(),
             x.pack(),
             r.pack(),
-            METHODS.index(plan.method),
+            METHODS.index("deeplift" if plan.n_references else plan.method),
             plan.contribution == "projected",
             plan.n_references,
             items,

@@ -239,11 +239,7 @@ class NumbaBackend(Backend):
         for i in range(count):
             against = references.acts(i) if references.count else None
             for k, task in enumerate(passes.tasks):
-                m = (
-                    passes.gradient(task, work.acts)
-                    if against is None
-                    else passes.multipliers(task, work.acts, against, plan.rule)
-                )
+                m = passes.signal(task, work.acts, against, plan.rule)
                 r = None if against is None else against[0]
                 values[k] += hypothetical(plan.method, plan.contribution, m, r)[0] / count
         return values

@@ -68,17 +68,15 @@ def importance(plan: Plan, passes: Passes, acts: Acts, references: References) -
     """Contributions (G, K, B, L) of B sequences by whole passes, per group of references."""
     x = acts[0]
     if not references.count:
+        signals = [passes.signal(t, acts, None, plan.rule) for t in passes.tasks]
         return np.stack(
-            [
-                contributions(plan.method, plan.contribution, passes.gradient(t, acts), x, None)
-                for t in passes.tasks
-            ]
+            [contributions(plan.method, plan.contribution, m, x, None) for m in signals]
         )[None]
     total = np.zeros((plan.groups, len(passes.tasks), *x.shape[:2]), np.float32)
     for i in range(references.count):
         reference = references.acts(i)
         for k, task in enumerate(passes.tasks):
-            m = passes.multipliers(task, acts, reference, plan.rule)
+            m = passes.signal(task, acts, reference, plan.rule)
             total[i % plan.groups, k] += contributions(
                 plan.method, plan.contribution, m, x, reference[0]
             )

@@ -28,7 +28,11 @@ class EventEngine:
     def __init__(self, plan: Plan, graph: Graph) -> None:
         self.plan = plan
         self.program = compile_events(
-            graph, list(plan.tasks), plan.method, plan.rule, plan.contribution
+            graph,
+            list(plan.tasks),
+            "deeplift" if plan.n_references else plan.method,
+            plan.rule,
+            plan.contribution,
         )
         self.complete = covers_all(plan)
         # a linear head sends the same gradient down for every mutant

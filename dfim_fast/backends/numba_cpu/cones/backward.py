@@ -121,7 +121,7 @@ class Backward:
             first = start + w.pad - (w.kernel - 1) * w.dilation
             g = moved(above, first, width + (w.kernel - 1) * w.dilation, w.stride)
             target.data += conv_back_rows(op, g, width)
-        elif isinstance(op, Elementwise):
+        elif isinstance(op, Elementwise) and self.rule.gates == "gradient":
             u = self.original(i, basis, rows, start, width)
             j = node.inputs[0]
             self.elementwise(
@@ -192,6 +192,8 @@ class Backward:
         u = self.original(i, basis, rows, start, width)
 
         def down(xs: list[Array], y: Array, g: Array) -> list[Array]:
+            if isinstance(op, Elementwise) and self.rule.gates != "gradient":
+                return [getattr(op, self.rule.gates)(g, xs[0])]
             if reference is None:
                 return op.gradient(g, xs, y)
             rs = [rows_of(reference[j][0], start, width) for j in inputs]

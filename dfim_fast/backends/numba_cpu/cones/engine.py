@@ -289,6 +289,8 @@ class ConeEngine:
             xs = [acts[j] for j in node.inputs]
             if node.op.linear:
                 down = passes.rule(node.op, "gradient")(g, [like(x, len(g)) for x in xs], acts[i])
+            elif isinstance(node.op, Elementwise) and self.plan.rule.gates != "gradient":
+                down = [getattr(node.op, self.plan.rule.gates)(g, xs[0])]
             elif isinstance(node.op, Elementwise):
                 slope = (
                     node.op.slope(xs[0])
