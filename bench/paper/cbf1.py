@@ -18,7 +18,7 @@ from common import DATA, Section, rounded
 from matplotlib.figure import Figure
 
 import dfim_fast
-from dfim_fast.plot import plot_marginal
+from dfim_fast.plot import plot_aggregate
 from dfim_fast.sequence.one_hot import from_codes
 
 MINIMUM = 50  # sequences a cell
@@ -93,7 +93,7 @@ def marginal_page(maps: dict[str, pd.DataFrame]) -> Figure:
         name: f"the {name}est flanks (grey: fewer than {MINIMUM} sequences)" for name in maps
     }
     for ax, (name, table) in zip(axes, maps.items(), strict=True):
-        plot_marginal(table, position=position, title=titles[name], ax=ax)
+        plot_aggregate(table, position=position, title=titles[name], ax=ax)
     return page
 
 
@@ -103,7 +103,7 @@ def four_page(found: dfim_fast.Aggregate) -> Figure:
     tables = {base: found.marginal(minimum=MINIMUM, alpha=base) for base in "ACGT"}
     top = max(float(np.nanmax(table, initial=0)) for table in tables.values())
     for ax, (base, table) in zip(page.subplots(2, 2).ravel(), tables.items(), strict=True):
-        plot_marginal(table, position=position, limit=top, bar=base in "CT", ax=ax,
+        plot_aggregate(table, position=position, limit=top, bar=base in "CT", ax=ax,
                       title=f"{base} mutated to the base at the left")  # fmt: skip
     return page
 

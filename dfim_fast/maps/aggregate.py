@@ -75,6 +75,17 @@ def aggregate(
     ------
     InputError, SettingsError, BackendError
         Also SettingsError if the sums would not fit into memory; ``window=`` makes them smaller.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> sums = dfim_fast.aggregate(
+    ...     model, ["ACGTT" * 40, "TTGCA" * 40], method="gradient", window=2, progress=False
+    ... )
+    >>> sums.mean.shape
+    (4, 200, 4, 4, 5)
     """
     if anchors is not None and (window is None or sources is not None or targets is not None):
         raise SettingsError(

@@ -90,6 +90,15 @@ def attribute(
     Raises
     ------
     InputError, SettingsError, BackendError
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> importance = dfim_fast.attribute(model, ["ACGTT" * 40], method="gradient")
+    >>> importance.shape, int((importance != 0).any(axis=1).sum()) <= 200
+    ((1, 4, 200), True)
     """
     request = make_request(
         model,

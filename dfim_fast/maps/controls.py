@@ -79,6 +79,19 @@ def matched_controls(
     InputError
         If a variant is no single base with one alternate, or its sequence has too few positions.
     SettingsError, BackendError
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> import pandas as pd
+    >>> variants = pd.DataFrame({"sequence": [0], "offset": [100], "ref": ["A"], "alt": ["G"]})
+    >>> controls = dfim_fast.matched_controls(
+    ...     model, ["ACGTT" * 40], variants, n=3, progress=False
+    ... )
+    >>> len(controls)
+    3
     """
     whole_number("n", n, 1)
     whole_number("apart", apart, 0)

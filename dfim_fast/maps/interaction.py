@@ -13,6 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dfim_fast.backends.base import Into
+from dfim_fast.maps.labelled import Labelled
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, made_with, make_request, warn_delta
 from dfim_fast.maps.storage import Room
@@ -21,7 +22,7 @@ from dfim_fast.sequence.one_hot import encode
 
 
 @dataclass(eq=False)
-class InteractionMap:
+class InteractionMap(Labelled):
     """Feature interaction scores of N sequences.
 
     S sources, T targets (``2w+1`` offsets with ``window=w``). With a list of tasks, ``fis``,
@@ -219,6 +220,20 @@ def interaction_map(
     Raises
     ------
     InputError, SettingsError, BackendError, OutputError
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> maps = dfim_fast.interaction_map(
+    ...     model, ["ACGTT" * 40], references="gc", sources=range(90, 94), progress=False
+    ... )
+    >>> maps.fis.shape, maps.max_fis().shape
+    ((1, 4, 4, 200), (1, 4, 200))
+    >>> lost = maps.self_effect + maps.fis.sum(axis=-1)  # all that a mutant takes away
+    >>> bool(abs(lost - (maps.predictions[:, None, None] - maps.mutant_predictions)).max() < 1e-4)
+    True
     """
     request = make_request(
         model,

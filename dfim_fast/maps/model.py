@@ -17,6 +17,7 @@ from dfim_fast.graph.graph import Graph
 from dfim_fast.graph.heads import LOGIT, STRANDS, TARGETS, Head
 from dfim_fast.graph.reader import read_graph
 from dfim_fast.graph.source import read_proto
+from dfim_fast.maps.labelled import lines_html
 from dfim_fast.plan.planner import choose, make_plan
 from dfim_fast.sequence.one_hot import as_one_hot
 
@@ -100,6 +101,9 @@ class Model:
             f"Model({self.name!r}, sequence_length={self.sequence_length}, "
             f"{len(names)} task{'s' * (len(names) != 1)}: {tasks}{scored})"
         )
+
+    def _repr_html_(self) -> str:
+        return lines_html(str(self))
 
     def __str__(self) -> str:
         names = self.task_names
@@ -222,6 +226,16 @@ def load_model(
         reason. If folds differ in sequence length or tasks, or are the same.
     SettingsError
         If an option is unknown or does not go with the model.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> model.sequence_length, model.task_names
+    (200, ['ELF1_and_SIX5'])
+    >>> model.predict(["ACGTT" * 40]).shape
+    (1, 1)
     """
     head = make_head(target, strands, output_range, reverse_complement)
     if sequence_length is not None:

@@ -82,6 +82,22 @@ def motif_interactions(
     Raises
     ------
     InputError, SettingsError, BackendError
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> import pandas as pd
+    >>> motifs = pd.DataFrame({
+    ...     "sequence": [0, 0], "start": [20, 60], "end": [32, 77], "name": ["ELF1", "SIX5"]
+    ... })
+    >>> sequence = "C" * 20 + "AACCCGGAAGTG" + "A" * 28 + "AATAGGGTATCATATAT" + "C" * 123
+    >>> pairs = dfim_fast.motif_interactions(model, [sequence], motifs, progress=False)
+    >>> pairs[["source", "target", "distance"]].values.tolist()
+    [['ELF1', 'SIX5', 28], ['SIX5', 'ELF1', 28]]
+    >>> bool((pairs["fis"] > 0.5).all())  # without one, the other loses its importance
+    True
     """
     given = {
         "source": source, "gc": gc, "n_shuffles": n_shuffles, "sources": sources,

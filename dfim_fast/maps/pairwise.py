@@ -70,6 +70,19 @@ def pairwise_ism(
     Raises
     ------
     InputError, SettingsError, BackendError
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> import pandas as pd
+    >>> motifs = pd.DataFrame({
+    ...     "sequence": [0, 0], "start": [20, 60], "end": [32, 77], "name": ["ELF1", "SIX5"]
+    ... })
+    >>> found = dfim_fast.pairwise_ism(model, ["ACGTT" * 40], features=motifs, progress=False)
+    >>> len(found)
+    1
     """
     if (pairs is None) == (features is None):
         raise SettingsError(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dfim_fast.errors import SettingsError
+from dfim_fast.maps.labelled import SHOWN, table_html
 from dfim_fast.maps.request import Request
 from dfim_fast.maps.storage import MEMORY_SHARE, physical_memory
 from dfim_fast.plan.planner import choose, whole_number
@@ -64,6 +65,17 @@ class Aggregate:
             f"targets, mean of {'|FIS|' if self.absolute else 'FIS'}, "
             f"tasks {', '.join(self.task_names)})"
         )
+
+    def _repr_html_(self) -> str:
+        """What the sums are of, and the strongest mean interactions of the first task."""
+        best = self.marginal().stack(["target", "base"], future_stack=True).dropna()
+        strongest = best.abs().sort_values(ascending=False, kind="stable").index[:SHOWN]
+        rows = [
+            [f"{base} at {source}", f"{letter} at {target}", f"{best[key]:.3g}"]
+            for key in strongest for source, base, target, letter in [key]
+        ]  # fmt: skip
+        return table_html(repr(self), ["source", "target", "mean"], rows,
+                          f"the strongest, {self.task_names[0]}")  # fmt: skip
 
     @property
     def mean(self) -> np.ndarray:

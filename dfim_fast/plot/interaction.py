@@ -231,6 +231,13 @@ def plot_interaction_map(
         Shapes that do not fit each other, or an empty range of positions.
     SettingsError
         `limit` or `quantile` out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dfim_fast.plot import plot_interaction_map
+    >>> ax = plot_interaction_map(np.eye(5), sources=range(5), targets=range(5))
+    >>> ax.figure.savefig("map.png")
     """
     if not 0 < quantile <= 1:
         raise SettingsError(f"quantile: found {quantile}, wanted above 0 and at most 1; try 0.995")

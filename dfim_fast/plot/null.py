@@ -79,6 +79,13 @@ def plot_null(
         No finite value.
     SettingsError
         A fit that is none of the above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dfim_fast.plot import plot_null
+    >>> rng = np.random.default_rng(0)
+    >>> plot_null(rng.normal(size=1000), rng.normal(size=1000) + 1).figure.savefig("null.png")
     """
     null, observed = _finite(null_values, "null_values"), _finite(scores, "scores")
     low, high = min(null.min(), observed.min()), max(null.max(), observed.max())
@@ -149,6 +156,12 @@ def plot_distance(
         Shapes that do not fit each other, or no tested cell.
     SettingsError
         `bin_width` below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dfim_fast.plot import plot_distance
+    >>> plot_distance(np.eye(5), range(5), range(5)).figure.savefig("distance.png")
     """
     if bin_width < 1:
         raise SettingsError(f"bin_width: found {bin_width}, wanted at least 1 base pair")

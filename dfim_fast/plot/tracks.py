@@ -120,6 +120,14 @@ def plot_tracks(
         Shapes, codes or positions that do not fit the sequence.
     SettingsError
         A number of axes that is not the number of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dfim_fast.plot import plot_tracks
+    >>> original, mutant = np.array([0.5, 1, 1, 0.2]), np.array([0.1, 0.2, 0.1, 0.2])
+    >>> axes = plot_tracks([0, 2, 1, 3], original, mutant, [3, 2, 1, 3], original - mutant, 0)
+    >>> axes[0].figure.savefig("tracks.png")
     """
     bases, mutant_bases = check_codes(codes), check_codes(mutant_codes, "mutant_codes")
     length = bases.size

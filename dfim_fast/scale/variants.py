@@ -71,6 +71,19 @@ def variant_interactions(
     Raises
     ------
     InputError, SettingsError, BackendError
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> import pandas as pd
+    >>> variants = pd.DataFrame({"sequence": [0], "offset": [100], "ref": ["A"], "alt": ["G"]})
+    >>> table = dfim_fast.variant_interactions(
+    ...     model, ["ACGTT" * 40], variants, method="gradient", progress=False
+    ... )
+    >>> len(table), table["variant"][0]
+    (30, '0:100:A:G')
     """
     given = {
         "method": method, "references": references, "n_references": n_references, "gc": gc,
@@ -123,6 +136,19 @@ def explain_variants(
     Raises
     ------
     InputError, SettingsError, BackendError
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> import pandas as pd
+    >>> variants = pd.DataFrame({"sequence": [0], "offset": [100], "ref": ["A"], "alt": ["G"]})
+    >>> parts = dfim_fast.explain_variants(model, ["ACGTT" * 40], variants, progress=False)
+    >>> parts["part"].tolist()
+    ['variant A>G', 'rest']
+    >>> bool(abs(parts["delta_importance"].sum() - parts["effect"][0]) < 1e-4)
+    True
     """
     if features is not None and isinstance(genome_or_sequences, str | os.PathLike):
         variants = variants if isinstance(variants, pd.DataFrame) else read_vcf(variants)

@@ -45,6 +45,15 @@ def one_hot(sequences: Sequence[str] | str) -> npt.NDArray[np.float32]:
     ------
     InputError
         For an empty list, an empty string, unequal lengths, or any other letter.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> dfim_fast.one_hot(["ACGN"])[0]
+    array([[1., 0., 0., 0.],
+           [0., 1., 0., 0.],
+           [0., 0., 1., 0.],
+           [0., 0., 0., 0.]], dtype=float32)
     """
     return _expand(_codes_of_strings(_as_list(sequences), None, None))
 

@@ -51,6 +51,13 @@ def dinucleotide_shuffle(
         If ``X`` is not valid DNA.
     SettingsError
         If ``n`` is below 1 or ``random_state`` no integer.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> shuffles = dfim_fast.dinucleotide_shuffle(["ACGTACCGTTGCA"], n=3)
+    >>> shuffles.shape, int(shuffles.sum())
+    ((1, 3, 4, 13), 39)
     """
     shuffled = shuffle_codes(encode(X), n, random_state, purpose)
     sequences, _, length = shuffled.shape

@@ -83,6 +83,15 @@ def distance_bins(
         If a column is missing or nothing is left.
     SettingsError
         If edges do not ascend, or the alternative is unknown.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> import pandas as pd
+    >>> pairs = pd.DataFrame({"distance": [5, 9, 30, 44, 120], "fis": [2.0, 1.5, 0.3, 0.2, 0.0]})
+    >>> bins = dfim_fast.distance_bins(pairs, edges=(20, 50, 200))
+    >>> [len(values) for values in bins.values.values()]
+    [2, 2, 1]
     """
     limits = np.asarray(edges, dtype=np.float64)
     if limits.ndim != 1 or not len(limits) or (np.diff([0, *limits]) <= 0).any():

@@ -87,6 +87,13 @@ def compare_groups(
         If a group is empty, holds NaN, or has not one cluster a score.
     SettingsError
         For a level outside 0 to 1 or fewer than one resample.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> found = dfim_fast.compare_groups([3, 4, 5], [1, 2, 2], ["a", "b", "c"], ["a", "b", "c"])
+    >>> found.auc
+    1.0
     """
     if not 0 < level < 1 or n_bootstrap < 1:
         raise SettingsError(

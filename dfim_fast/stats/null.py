@@ -109,6 +109,17 @@ def null_map(
         For another kind, or as what makes the scores.
     InputError
         As interaction_map, motif_interactions and dinucleotide_shuffle.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> null = dfim_fast.null_map(
+    ...     model, ["ACGTT" * 40], method="gradient", sources=[90, 91], progress=False
+    ... )
+    >>> null
+    NullMap(kind='dinucleotide', 1 sequences x 1 shuffles, fis (1, 2, 4, 200), ... tested cells)
     """
     if kind not in ("dinucleotide", "matched"):
         raise SettingsError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dfim_fast.maps.labelled import lines_html
 from dfim_fast.stats.tails import NOMINAL, GaussianNull
 
 _CORRECTION_NAMES = {
@@ -76,6 +77,9 @@ class Significance:
         """Describe null, test, fit and outcome, a line each."""
         beyond = int(np.count_nonzero(np.asarray(self.q) == 0))
         return "\n".join(report_lines(self, int(np.count_nonzero(self.significant)), beyond))
+
+    def _repr_html_(self) -> str:
+        return lines_html(self.report())
 
     def __repr__(self) -> str:
         called = int(np.count_nonzero(self.significant))

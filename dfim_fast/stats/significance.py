@@ -77,6 +77,15 @@ def significance(
         Gaussian is to be fitted.
     InputError
         If either side is no map, table or array of real numbers, or holds infinite values.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> import numpy as np
+    >>> null = np.random.default_rng(0).normal(size=10_000)
+    >>> found = dfim_fast.significance(np.array([0.1, 6.0, -7.0]), null)
+    >>> found.significant.tolist(), f"{found.smallest_p:.1e}"
+    ([False, True, True], '1.0e-04')
     """
     check_settings(null_model, pool or "task", family, correction, alpha)
     observed, nulls = read(scores, null)

@@ -1,11 +1,16 @@
 """Figures of distance bins, of aggregates and of explained variants."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import dfim_fast
 from dfim_fast.errors import InputError
-from dfim_fast.plot import plot_distance_bins, plot_marginal, plot_waterfall
+from dfim_fast.plot import plot_aggregate, plot_distance_bins, plot_waterfall
+
+MODEL = Path(__file__).resolve().parents[1] / "models" / "two_outputs_dynamo.onnx"
 
 
 def texts(ax):
@@ -30,13 +35,22 @@ def test_the_map_shows_its_table():
     index = pd.MultiIndex.from_product([[-1, 1], list("ACGT")], names=["source", "base"])
     table = pd.DataFrame(np.arange(64.0).reshape(8, 8), index=index, columns=index)
     table.iloc[0, 0] = np.nan
-    ax = plot_marginal(table, position=lambda p: f"{p:+d}", title="tight")
+    ax = plot_aggregate(table, position=lambda p: f"{p:+d}", title="tight")
     (image,) = ax.get_images()
     np.testing.assert_array_equal(np.asarray(image.get_array())[1:], table.to_numpy()[1:])
     assert texts(ax).count("+1") == 2 and image.norm.vmax == 63 and image.norm.vmin == 0
     assert [t.get_text() for t in ax.get_yticklabels()] == list("ACGT") * 2
-    signed = plot_marginal(table - 30, limit=50)
+    signed = plot_aggregate(table - 30, limit=50)
     assert signed.get_images()[0].norm.vmin == -50
+
+
+def test_an_aggregate_is_drawn_by_its_marginal():
+    model = dfim_fast.load_model(MODEL)
+    sums = dfim_fast.aggregate(
+        model, ["ACGT" * 11], sources=[4, 5], targets=[7], method="gradient", progress=False
+    )
+    (image,) = plot_aggregate(sums).get_images()
+    np.testing.assert_array_equal(np.asarray(image.get_array().filled(np.nan)), sums.marginal())
 
 
 def parts(motifs=1, **columns):

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
+from dfim_fast.maps.position_sums import Aggregate
 from dfim_fast.plot.style import (
     BASE_COLORS,
     DIVERGING,
@@ -23,8 +24,8 @@ RISING = LinearSegmentedColormap.from_list(
 )
 
 
-def plot_marginal(
-    table: pd.DataFrame,
+def plot_aggregate(
+    table: pd.DataFrame | Aggregate,
     *,
     position: Callable[[int], str] = str,
     limit: float | None = None,
@@ -36,8 +37,9 @@ def plot_marginal(
 
     Parameters
     ----------
-    table : DataFrame
-        Of `Aggregate.marginal`; cells that are NaN are grey.
+    table : DataFrame or Aggregate
+        Of `Aggregate.marginal`, which is what is drawn of an aggregate; cells that are NaN are
+        grey.
     position : callable
         How a position is written.
     limit : float, optional
@@ -51,7 +53,17 @@ def plot_marginal(
     Returns
     -------
     matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from dfim_fast.plot import plot_aggregate
+    >>> index = pd.MultiIndex.from_product([[-1, 1], list("ACGT")], names=["source", "base"])
+    >>> table = pd.DataFrame(np.arange(64.0).reshape(8, 8), index=index, columns=index)
+    >>> plot_aggregate(table).figure.savefig("aggregate.png")
     """
+    table = table.marginal() if isinstance(table, Aggregate) else table
     values = table.to_numpy(float)
     if ax is None:
         ax = new_axes((9.0, 8.0))
