@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("dfim_fast", "numpy", "numba", "llvmlite", "onnx", "scipy", "torch", "tangermeme")
+PACKAGES = ("dfim_fast", "numpy", "numba", "llvmlite", "onnx", "scipy", "torch", "tangermeme",
+            "captum", "shap", "onnxruntime")
 SIZE = 2048  # of the square matrices whose product gives the peak
 ROUNDS = 12
 STREAM_BYTES = 256_000_000

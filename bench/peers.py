@@ -128,6 +128,7 @@ class Autograd:
 
     name = "batched PyTorch autograd"
     batches: Sequence[int] = AUTOGRAD_BATCHES
+    references: torch.Tensor | None = None
 
     def __init__(self, case: Case, references: np.ndarray | None = None) -> None:
         self.module = torch_module(case)
@@ -193,7 +194,7 @@ def measure(
         ``seconds`` for all M mutants, ``measured_mutants``, ``scaled``, ``batch``, ...
     """
     count = len(mutants)
-    pairs = len(peer.references) if isinstance(peer, Tangermeme) else 1
+    pairs = 1 if peer.references is None else len(peer.references)
     rates: dict[int, float] = {}
     for batch in peer.batches[:sizes_tried]:  # ascending: the first run warms up, too
         trial = min(count, max(1, batch // pairs))

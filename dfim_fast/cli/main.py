@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dfim_fast.cli import demo, info, maps, motifs, report, variants
+from dfim_fast.cli import demo, guide, info, maps, motifs, report, variants
 from dfim_fast.cli.group import OneLineGroup
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("demo", short_help="Run the whole job on a small model that ships.")(demo.demo)
+app.command("guide", short_help="Print one of the guides that ship.")(guide.guide)
 app.command("info", short_help="Describe a model, and the work its maps take.")(info.info)
 app.command("map", short_help="Map the interactions of sequences, and judge them.")(
     maps.map_sequences
