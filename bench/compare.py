@@ -32,7 +32,7 @@ import rivals
 import torch
 from cases import CASES, REFERENCES, Case
 from ideas import own_gradients, plans, run
-from table import README, placed, seconds
+from table import ROOT, placed, seconds
 
 from dfim_fast import interaction_map, load_model, one_hot
 from dfim_fast.backends.select import BACKENDS, why_not
@@ -41,6 +41,7 @@ from dfim_fast.sequence.references import make_references
 
 RESULTS = Path(__file__).parent / "results" / "compare.json"
 FIGURE = RESULTS.with_suffix(".png")
+README = ROOT / "README.md"
 BEGIN, END = "<!-- bench:compare -->", "<!-- /bench:compare -->"
 FULL, PART = 8.0, 3.0  # seconds: of a whole measurement, and of one that is scaled
 POSITIONS = 8  # whose mutants are held against float64

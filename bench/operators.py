@@ -1,10 +1,10 @@
-"""The README's table of operators, made from the registry.
+"""The table of operators in the guide of that name, made from the registry.
 
 What is read, and as what, is seen on the graphs that tests/ops/operator_cases.py keeps of every
 operator: which rule multiplies, and how the operators that it is read as can be computed.
 
-    python bench/operators.py            # writes it between the markers in README.md
-    python bench/operators.py --check    # changes nothing; fails if README.md says something else
+    python bench/operators.py            # writes it between the markers
+    python bench/operators.py --check    # changes nothing; fails if the guide says something else
     python bench/operators.py --print    # prints it
 """
 
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from table import README, placed
+from table import ROOT, placed
 
 from dfim_fast.backends.numba_cpu.events.layout import unsupported
 from dfim_fast.graph.graph import Graph, GraphNode, Task
@@ -32,6 +32,7 @@ from dfim_fast.plan.cones import split
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from ops.operator_cases import CASES, Case
 
+PAGE = ROOT / "dfim_fast" / "guides" / "operators.md"
 BEGIN, END = "<!-- operators -->", "<!-- /operators -->"
 NOTHING = "only moves data: nothing to compute"
 WAYS = ("events", "windows", "whole")  # fastest first
@@ -103,11 +104,11 @@ def main() -> None:
     if given.print:
         print(table())
         return
-    readme = README.read_text(encoding="utf-8")
-    wanted = placed(readme, table(), BEGIN, END)
-    if given.check and wanted != readme:
-        raise SystemExit("README.md differs from the registry; run python bench/operators.py")
-    README.write_text(wanted, encoding="utf-8")
+    before = PAGE.read_text(encoding="utf-8")
+    wanted = placed(before, table(), BEGIN, END)
+    if given.check and wanted != before:
+        raise SystemExit("the guide differs from the registry; run python bench/operators.py")
+    PAGE.write_text(wanted, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The README's table of times, made from bench/results/cpu.json.
+"""The table of times in bench/README.md, made from bench/results/cpu.json.
 
-    python bench/table.py            # writes it between the markers in README.md
-    python bench/table.py --check    # changes nothing; fails if README.md says something else
+    python bench/table.py            # writes it between the markers
+    python bench/table.py --check    # changes nothing; fails if the page says something else
     python bench/table.py --print    # prints it
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+PAGE = ROOT / "bench" / "README.md"
 RESULTS = ROOT / "bench" / "results" / "cpu.json"
 BEGIN, END = "<!-- bench:cpu -->", "<!-- /bench:cpu -->"
 METHODS = {"gradient": "gradient", "deeplift": "DeepLIFT, {references} references"}
@@ -85,7 +85,7 @@ def table(results: dict[str, Any]) -> str:
     quick = [f"{r['case']} {r['method']}" for r in shown if r["quick"]]
     if quick:
         raise SystemExit(
-            "results of --quick runs are too rough for the README: " + ", ".join(quick)
+            "results of --quick runs are too rough for a table: " + ", ".join(quick)
             + "; measure them again without --quick")
     lines = ["| network | method | today | batch | single | times faster | single |",
              "|---|---|---|---|---|---|---|", *map(row, shown)]
@@ -94,18 +94,18 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def placed(readme: str, text: str, start: str = BEGIN, stop: str = END) -> str:
-    """The README with the table between its markers.
+def placed(page: str, text: str, start: str = BEGIN, stop: str = END) -> str:
+    """The page with the table between its markers.
 
     Raises
     ------
     SystemExit
         If the markers are not there, once each and in order.
     """
-    before, begin, rest = readme.partition(start)
+    before, begin, rest = page.partition(start)
     _, end, after = rest.partition(stop)
     if not (begin and end) or start in rest or stop in before + after:
-        raise SystemExit(f"README.md: wanted one {start} and one {stop} after it; add them where "
+        raise SystemExit(f"the page: wanted one {start} and one {stop} after it; add them where "
                          "the table shall stand")
     return f"{before}{start}\n{text}\n{stop}{after}"
 
@@ -123,11 +123,11 @@ def main() -> None:
     if given.print:
         print(text)
         return
-    readme = README.read_text(encoding="utf-8")
-    wanted = placed(readme, text)
-    if given.check and wanted != readme:
-        raise SystemExit("README.md differs from bench/results/cpu.json; run python bench/table.py")
-    README.write_text(wanted, encoding="utf-8")
+    before = PAGE.read_text(encoding="utf-8")
+    wanted = placed(before, text)
+    if given.check and wanted != before:
+        raise SystemExit("bench/README.md differs from cpu.json; run python bench/table.py")
+    PAGE.write_text(wanted, encoding="utf-8")
 
 
 if __name__ == "__main__":

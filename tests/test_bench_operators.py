@@ -1,4 +1,4 @@
-"""The README's table of operators is what the registry says."""
+"""The guide's table of operators is what the registry says."""
 
 import importlib
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_what_a_row_says(operators, name, rule, ways):
     assert row(operators.table(), name) == [rule, ways]
 
 
-def test_readme_holds_the_table_of_operators(operators):
-    readme = operators.README.read_text(encoding="utf-8")
-    wanted = operators.placed(readme, operators.table(), operators.BEGIN, operators.END)
-    assert readme == wanted, "run python bench/operators.py"
+def test_the_page_holds_the_table_of_operators(operators):
+    page = operators.PAGE.read_text(encoding="utf-8")
+    wanted = operators.placed(page, operators.table(), operators.BEGIN, operators.END)
+    assert page == wanted, "run python bench/operators.py"

@@ -1,4 +1,4 @@
-"""The README's table of times says what the benchmark wrote."""
+"""The table of times says what the benchmark wrote."""
 
 import importlib
 import json
@@ -49,7 +49,7 @@ def test_first_use_is_told_where_it_was_measured(table):
 
 
 def test_quick_results_are_refused(table):
-    with pytest.raises(SystemExit, match=r"too rough for the README: a deeplift"):
+    with pytest.raises(SystemExit, match=r"too rough for a table: a deeplift"):
         table.table(made_up(quick=True))
 
 
@@ -63,15 +63,15 @@ def test_seconds(table, value, text):
 
 
 def test_the_table_replaces_what_stood_between_the_markers(table):
-    readme = f"above\n{table.BEGIN}\nold\n{table.END}\nbelow\n"
-    assert table.placed(readme, "new") == f"above\n{table.BEGIN}\nnew\n{table.END}\nbelow\n"
-    with pytest.raises(SystemExit, match=r"README.md: wanted one <!-- bench:cpu -->"):
+    page = f"above\n{table.BEGIN}\nold\n{table.END}\nbelow\n"
+    assert table.placed(page, "new") == f"above\n{table.BEGIN}\nnew\n{table.END}\nbelow\n"
+    with pytest.raises(SystemExit, match=r"the page: wanted one <!-- bench:cpu -->"):
         table.placed("no markers", "new")
 
 
-def test_readme_holds_the_measured_table(table):
+def test_the_page_holds_the_measured_table(table):
     if not table.RESULTS.is_file():
         pytest.skip("no bench/results/cpu.json: results are no part of a source distribution")
     text = table.table(json.loads(table.RESULTS.read_text(encoding="utf-8")))
-    readme = table.README.read_text(encoding="utf-8")
-    assert readme == table.placed(readme, text), "run python bench/table.py"
+    page = table.PAGE.read_text(encoding="utf-8")
+    assert page == table.placed(page, text), "run python bench/table.py"

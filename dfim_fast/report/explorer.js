@@ -1,6 +1,6 @@
 // The map of a sequence, and the tracks of the mutant under the cursor.
 const LETTERS = "ACGT";
-const MOST_LETTERS = 250; // more positions than that are drawn as bars
+const LETTER = 5; // pixels that a letter needs; narrower ones are drawn as bars
 // Room for the map's scale, so that a position stands at the same place in map and tracks.
 const RIGHT = () => (innerWidth < 700 ? 8 : 96);
 const NEAR = 120; // positions in view around a cell of a long sequence
@@ -131,18 +131,20 @@ function makeExplorer(root) {
     Plotly.restyle(mapBox, { x: [[to]], y: [[sources[state.s]]] }, [1]);
   }
 
+  const fitting = () => Math.floor((trackBox.clientWidth || 1200) / LETTER);
+
   // What the tracks show unless someone zooms: all, or in a long sequence what lies around the cell.
   function around(length) {
     const all = [-0.5, length - 0.5];
-    if (length <= MOST_LETTERS) return all;
+    if (length <= fitting()) return all;
     const ends = [sources[state.s], Math.max(targetAt(state.s, state.t), 0)];
-    const air = Math.max(20, (NEAR - Math.abs(ends[0] - ends[1])) / 2);
+    const air = Math.max(12, (Math.min(NEAR, fitting()) - 1 - Math.abs(ends[0] - ends[1])) / 2);
     return [Math.max(all[0], Math.min(...ends) - air), Math.min(all[1], Math.max(...ends) + air)];
   }
 
   // One track as filled outlines: a trace for each base, letters or bars.
   function outlines(values, bases, axis, from, to) {
-    const asLetters = to - from <= MOST_LETTERS;
+    const asLetters = to - from <= fitting();
     return [..."ACGTN"].map((base) => {
       const [x, y] = [[], []];
       const shape = asLetters ? DATA.glyphs[base] : [[[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]]];
