@@ -15,6 +15,7 @@ from dfim_fast.backends.cuda.network import Network
 from dfim_fast.backends.cuda.results import EffectRows, MapRows, Rows, Targets, own_rows
 from dfim_fast.backends.cuda.shuffles import Shuffled, Shuffles
 from dfim_fast.backends.cuda.staged import Original, StagedEngine
+from dfim_fast.backends.cuda.views import View
 from dfim_fast.backends.passes import hypothetical
 from dfim_fast.backends.rows import delta_error, group_mean
 from dfim_fast.errors import BackendError
@@ -105,14 +106,19 @@ class CudaBackend(Backend):
 
     def _original(
         self, engine: StagedEngine, one: np.ndarray, own: np.ndarray | Shuffled | None
-    ) -> tuple[Original, list[Any], list[Any]]:
+    ) -> tuple[Original, list[View], list[dict[int, View]]]:
         """One sequence up and down, with its importance by task."""
         original = engine.original(one.T, own)
         down = [engine.down(task, original) for task in self.network.tasks]
         return original, [engine.original_importance(original, d) for d in down], down
 
     def _fill(
-        self, engine: StagedEngine, rows: Rows, mutants: Mutants, base: list[Any], down: list[Any]
+        self,
+        engine: StagedEngine,
+        rows: Rows,
+        mutants: Mutants,
+        base: list[View],
+        down: list[dict[int, View]],
     ) -> None:
         """Enter all mutants of one sequence."""
         for first in range(0, len(mutants), engine.tile):
@@ -138,7 +144,7 @@ class CudaBackend(Backend):
             else:
                 yield plain[:, :, None] * one.T, error
 
-    def _hypothetical(self, original: Original, down: list[Any]) -> np.ndarray:
+    def _hypothetical(self, original: Original, down: list[dict[int, View]]) -> np.ndarray:
         """Mean over references of every base's importance (K, L, 4)."""
         plan, length = self.plan, self.plan.graph.length
         found, r = [], None

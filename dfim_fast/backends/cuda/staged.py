@@ -55,13 +55,13 @@ class Chunk:
     mutants : Mutants
     first, span : Buffer (M,) int32
         Start and width of what is replaced.
-    source, owner : Buffer (M,) int32
-        Source and sequence of each mutant.
+    source : Buffer (M,) int32
+        Source of each mutant.
     acts : dict of Value
     pairs : Pairs
         Each mutant against each reference, the reference fastest.
-    pair_source, pair_owner : Buffer (M * R,) int32
-    zeros : Buffer (M * R,) int32
+    pair_source, zeros : Buffer (M * R,) int32
+        Source of each pair's mutant; and the number of the one sequence.
     """
 
     count: int
