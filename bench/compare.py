@@ -31,18 +31,14 @@ import peers
 import rivals
 import torch
 from cases import CASES, REFERENCES, Case
+from compare_page import OURS, RESULTS, write_page
 from ideas import own_gradients, plans, run
-from table import ROOT, placed, seconds
 
 from dfim_fast import interaction_map, load_model, one_hot
 from dfim_fast.backends.select import BACKENDS, why_not
 from dfim_fast.plan.planner import make_plan
 from dfim_fast.sequence.references import make_references
 
-RESULTS = Path(__file__).parent / "results" / "compare.json"
-FIGURE = RESULTS.with_suffix(".png")
-README = ROOT / "README.md"
-BEGIN, END = "<!-- bench:compare -->", "<!-- /bench:compare -->"
 FULL, PART = 8.0, 3.0  # seconds: of a whole measurement, and of one that is scaled
 POSITIONS = 8  # whose mutants are held against float64
 CHECKED = 3 * POSITIONS
@@ -51,11 +47,9 @@ TOOLS = {
     "gradient": [peers.Autograd, rivals.Forward],
     "deeplift": [peers.Tangermeme, rivals.Captum, rivals.Shap, rivals.Forward],
 }
-OURS = "dfim_fast"
-ADDS_UP = 1e-2  # a gap beyond this share is told in words
+APART = 1e-5  # of the largest importance: beyond rounding
 LENGTHS = (500, 1000, 2000)
 COUNTS = (1, 5, 10, 20)
-METHODS = {"gradient": "gradient", "deeplift": f"DeepLIFT, {REFERENCES} references"}
 
 
 class Truth:
@@ -103,9 +97,11 @@ class Truth:
         scores[np.arange(len(rows)), self.position] = own
         return scores
 
-    def error(self, scores: np.ndarray) -> float:
-        """Largest difference from float64, relative to the largest importance."""
-        return float(np.abs(scores - self.scores).max() / self.scale)
+    def error(self, scores: np.ndarray) -> dict[str, Any]:
+        """Largest difference from float64, of the largest importance; mutants far off; gap."""
+        each = np.abs(scores - self.scores).max(axis=1) / self.scale
+        return {"error": float(each.max()), "apart": int((each > APART).sum()),
+                "checked": len(each)}
 
     def gap(self, importance: np.ndarray) -> float | None:
         """Largest gap between summed importance of the mutants and what it has to sum to."""
@@ -127,7 +123,7 @@ def ours(truth: Truth, backend: str) -> dict[str, Any]:
     scores = truth.with_self(maps)
     return {"name": f"{OURS}, {backend}",
             "seconds": statistics.median(times) * (truth.case.length / POSITIONS if scaled else 1),
-            "scaled": scaled, "error": truth.error(scores),
+            "scaled": scaled, **truth.error(scores),
             "gap": truth.gap(maps.attributions[0] - scores)}
 
 
@@ -153,7 +149,7 @@ def cone_only(truth: Truth) -> dict[str, Any]:
         taken = expected if scaled or whole is None else min(timed(whole) for _ in range(2))
     rows = np.array(found.fis[0][truth.row, truth.base], np.float64)
     rows[np.arange(len(rows)), truth.position] = found.self_effect[0][truth.row, truth.base]
-    return {"name": name, "seconds": taken, "scaled": scaled, "error": truth.error(rows),
+    return {"name": name, "seconds": taken, "scaled": scaled, **truth.error(rows),
             "gap": truth.gap(found.attributions[0] - rows)}
 
 
@@ -176,7 +172,7 @@ def rival(truth: Truth, kind: Any) -> dict[str, Any]:
         error = float(np.abs(importance[:, 0] - truth.predictions).max() / spread)
         return {**result, "error": error, "gap": None, "forward": True}
     original = tool(torch.from_numpy(truth.x), found["batch"]).numpy().astype(np.float64)
-    return {**result, "error": truth.error(original - importance), "gap": truth.gap(importance)}
+    return {**result, **truth.error(original - importance), "gap": truth.gap(importance)}
 
 
 def measure(case: Case, method: str) -> dict[str, Any]:
@@ -230,102 +226,6 @@ def growth() -> dict[str, Any]:
     return found
 
 
-def table(results: dict[str, Any]) -> str:
-    """Markdown: a row for each network and method, a column for each tool."""
-    shown = list(results["cases"].values())
-    hardware, versions = results["hardware"], results["versions"]
-    names = list(dict.fromkeys(
-        tool["name"] for case in shown for tool in case["tools"] if "skipped" not in tool))
-    lines = ["| network | method | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
-    for case in shown:
-        own = {tool["name"]: tool for tool in case["tools"]}
-        title = case["title"].split(":")[0] + ("" if case["trained"] else " †")
-        method = METHODS[case["method"]]
-        lines.append(f"| {title} | {method} | "
-                     + " | ".join(cell(own.get(name)) for name in names) + " |")
-    packages = ", ".join(f"{name} {versions[name]}" for name in
-                         ("torch", "tangermeme", "captum", "shap", "onnxruntime")
-                         if versions.get(name))
-    wrong = [
-        f"of {tool['name']} ({versions.get(tool['name'].split()[0], '')}) by "
-        f"{tool['gap']:.1f} of {case['expected']:.1f} on {case['title'].split(':')[0]}"
-        for case in shown for tool in case["tools"]
-        if tool.get("gap") is not None and tool["gap"] > ADDS_UP * case["expected"]]
-    said = ["Errors matter as much as times. What DeepLIFT's importance has to sum to is missed: "
-            + "; ".join(wrong) + ".", ""] if wrong else []
-    return "\n".join([*lines, "", *said, (
-        "Time of one whole map (all single-nucleotide mutants of one sequence) and, in brackets, "
-        "the largest error against float64, relative to the largest importance; ~ measured on "
-        "part of the mutants and scaled. † drawn weights in the shape of a published network. The "
-        "forward part alone gives mutants' scores and no map; its error is that of a score. "
-        f"{results['threads']} threads for all, {hardware['processor']}, {hardware['cores']} "
-        f"cores; {packages}; {results['date'][:10]}.")])
-
-
-def cell(tool: dict[str, Any] | None) -> str:
-    """Time and error."""
-    if tool is None or "skipped" in tool:
-        return "–"
-    about = "~" if tool["scaled"] else ""
-    error = "float64 itself" if tool["name"] == f"{OURS}, reference" else digit(tool["error"])
-    return f"{about}{seconds(tool['seconds'])} ({error})"
-
-
-def digit(value: float) -> str:
-    """An error, one digit."""
-    return f"{value:.0e}".replace("e-0", "e-").replace("e+00", "") if value < 1 else f"{value:.1f}"
-
-
-def draw(results: dict[str, Any]) -> None:
-    """Times on the left, errors on the right, a point for each tool."""
-    from matplotlib.figure import Figure
-
-    from dfim_fast.plot.style import GREY, INK, LABEL_SIZE, ORANGE, PURPLE, TICK_SIZE, open_frame
-
-    colors = {f"{OURS}, numba": ORANGE, f"{OURS}, cupy": "#E08A1E", f"{OURS}, native": "#F1A340",
-              f"{OURS}, reference": "#C9CDD2", "cones only (as fastISM)": "#7A9E7E",
-              "batched PyTorch autograd": PURPLE, "tangermeme deep_lift_shap": PURPLE,
-              "captum DeepLift": "#1F5FBF", "shap DeepExplainer": "#12A06F",
-              "onnxruntime, forward part only": GREY}
-    shapes = {"captum DeepLift": "s", "shap DeepExplainer": "^", "cones only (as fastISM)": "v",
-              "onnxruntime, forward part only": "x", f"{OURS}, reference": "D"}
-    shown = list(results["cases"].values())
-    figure = Figure(figsize=(13.33, 1.9 + 0.52 * len(shown)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    seen = set()
-    for y, case in enumerate(shown):
-        for tool in case["tools"]:
-            if "skipped" in tool:
-                continue
-            name = tool["name"]
-            style = {"marker": shapes.get(name, "o"), "color": colors.get(name, INK),
-                     "markersize": 11 if name == f"{OURS}, numba" else 8, "linestyle": "none"}
-            left.plot(tool["seconds"], y, label=None if name in seen else name, **style)
-            if tool["error"]:
-                right.plot(tool["error"], y, **style)
-            seen.add(name)
-    for ax, label in ((left, "seconds for one whole map"),
-                      (right, "largest error against float64, of the largest importance")):
-        ax.set_xscale("log")
-        ax.set_xlabel(label, fontsize=LABEL_SIZE)
-        ax.grid(axis="y", color="#E6E6E6")
-        open_frame(ax)
-    left.set_yticks(range(len(shown)), [
-        case["title"].split(":")[0] + ("" if case["trained"] else " †")
-        + ("" if case["method"] == "gradient" else ", DeepLIFT") for case in shown])
-    left.tick_params(axis="y", length=0, labelsize=TICK_SIZE)
-    left.set_ylim(len(shown) - 0.5, -0.5)
-    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=TICK_SIZE)
-    figure.savefig(FIGURE, dpi=110, metadata={"Software": None})
-
-
-def write_page(results: dict[str, Any]) -> None:
-    """Figure, and README's table."""
-    draw(results)
-    text = README.read_text(encoding="utf-8")
-    README.write_text(placed(text, table(results), BEGIN, END), encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -344,7 +244,7 @@ def main() -> None:
     if results["cases"] and results["hardware"] != hardware:
         raise SystemExit(f"{given.out.name}: is of another machine; choose another --out")
     results.update(hardware=hardware, versions=machine.versions(), threads=given.threads,
-                   date=datetime.now(UTC).isoformat(timespec="seconds"))
+                   references=REFERENCES, date=datetime.now(UTC).isoformat(timespec="seconds"))
     for name in given.case or [*CASES, "growth"]:
         if name == "growth":
             results["growth"] = growth()

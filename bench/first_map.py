@@ -23,7 +23,7 @@ from cases import DATA
 from machine import ROOT, hardware, revision
 
 RESULTS = ROOT / "bench" / "results" / "first_map.json"
-SEQUENCES = 10
+SEQUENCES = 5
 
 
 def main() -> None:

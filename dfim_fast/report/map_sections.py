@@ -56,8 +56,8 @@ def map_sections(folder: Path, record: Mapping[str, Any]) -> list[Section]:
     sections = []
     if table.empty:
         sections.append(Section("strongest", "Strongest interactions", [
-            Notes(["No cell differs from zero: by this method, this model reads no two of these "
-                   "bases together."])]))  # fmt: skip
+            Notes(["The table of this run is empty: no row was asked for (--top 0), or no cell "
+                   "differs from zero."])]))  # fmt: skip
     else:
         views = build_views(store, table)
         shown = {(view["name"], view["task"]) for view in views}

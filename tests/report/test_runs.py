@@ -13,9 +13,12 @@ import pytest
 from dfim_fast.errors import OutputError
 from dfim_fast.io.run_record import recording
 from dfim_fast.io.store import MapStore
+from dfim_fast.maps.model import load_model
 from dfim_fast.report import write_report
 from dfim_fast.report.render import letters
+from dfim_fast.scale.map_run import run_maps
 
+MODEL = Path(__file__).resolve().parents[1] / "models" / "two_outputs_dynamo.onnx"
 EVIL = "</script><img src=x onerror=alert(1)>"
 MARKUP = re.compile(r"<script>.*?</script>", re.DOTALL)
 
@@ -55,6 +58,16 @@ def test_no_name_of_a_user_becomes_markup_and_nothing_is_fetched(map_run, motif_
         assert not re.search(r"""(src|href)=["']?(https?:)?//""", own)
         assert EVIL in json.dumps(data)  # it is there, as text
         assert text.count("</script>") == 3  # plotly.js itself holds none
+
+
+def test_a_run_without_rows_has_a_report_too(tmp_path):
+    out = tmp_path / "out"
+    settings = {"method": "gradient", "sources": [4], "threads": 1}
+    run_maps(load_model(MODEL), ["one"], ["ACGT" * 11], out, settings=settings, top=0, figures=0,
+             progress=False)  # fmt: skip
+    text, data = page_of(out)
+    assert "The table of this run is empty" in text and data["explorer"] is None
+    assert "distance" in data["charts"] and "aggregate" not in data["charts"]
 
 
 def test_motif_pairs_and_both_nulls(motif_run):
