@@ -105,10 +105,13 @@ def _version() -> str:
 
 
 def __getattr__(name: str) -> Any:
+    value: Any
     if name == "__version__":
         value = _version()
     elif name in _HOME:
         value = getattr(importlib.import_module(f"dfim_fast.{_HOME[name]}"), name)
+    elif name == "compat":
+        value = importlib.import_module("dfim_fast.compat")
     else:
         raise AttributeError(f"module 'dfim_fast' has no attribute {name!r}")
     globals()[name] = value  # the next use skips this function

@@ -13,17 +13,22 @@ from dfim_fast.compat.arrays import as_rows
 from dfim_fast.compat.models import as_loaded, check_length
 from dfim_fast.compat.recognise import find_originals
 from dfim_fast.compat.references import Constant, Shuffles
-from dfim_fast.compat.whole import needs_references, whole_rows
+from dfim_fast.compat.whole import whole_rows
 from dfim_fast.errors import SettingsError
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, make_request
+from dfim_fast.plan.plan import compares
 from dfim_fast.sequence.mutants import Mutants, spans
 from dfim_fast.sequence.references import check_gc
 
 # Score type of the original -> method here.
 METHODS = {
     "gradient_input": "gradient",
+    "deeplift": "deeplift_revealcancel",
     "rescale_all_layers": "deeplift",
+    "revealcancel_all_layers": "revealcancel",
+    "guided_backprop": "guided_backprop",
+    "deconv": "deconv",
 }
 TOGETHER = 64  # rows handed to the backend at once
 RESULT_BYTES = 256_000_000  # of mutants' changes held at once
@@ -62,7 +67,9 @@ def compute_importance(
         Columns of the model's output.
     score_type : str
         - ``"gradient_input"``: ``x * gradient * (x - reference)``.
-        - ``"rescale_all_layers"``: DeepLIFT's Rescale rule.
+        - ``"deeplift"``: DeepLIFT with Rescale after convolutions, RevealCancel after dense layers.
+        - ``"rescale_all_layers"``, ``"revealcancel_all_layers"``: one of the two everywhere.
+        - ``"guided_backprop"``, ``"deconv"``: ``x * signal``; there is no reference.
     find_scores_layer_idx : int
         0, the input: no other layer is scored.
     target_layer_idx : int
@@ -174,7 +181,7 @@ class Scorer:
             self.model,
             x,
             method=self.method,
-            references=self.maker(x) if needs_references(self.method) else "zeros",
+            references=self.maker(x) if compares(self.method) else "zeros",
             n_references=self.maker.count,
             gc=0.5,
             random_state=0,

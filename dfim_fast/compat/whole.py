@@ -11,11 +11,8 @@ from threadpoolctl import threadpool_limits
 from dfim_fast.backends.passes import Acts
 from dfim_fast.backends.select import cpu_backend, make_backend
 from dfim_fast.maps.model import Model
+from dfim_fast.plan.plan import compares
 from dfim_fast.plan.planner import make_plan
-
-
-def needs_references(method: str) -> bool:
-    return method == "deeplift"
 
 
 def whole_rows(
@@ -32,7 +29,7 @@ def whole_rows(
     neither, ``x * m``.
     """
     references = maker(rows.swapaxes(1, 2)).swapaxes(2, 3)
-    compared = needs_references(method)
+    compared = compares(method)
     folds = []
     for graph in model.graphs:
         plan = make_plan(
@@ -58,10 +55,8 @@ def whole_rows(
                     each = [passes.forward(r[None].astype(dtype)) for r in references[first]]
                 for against in each:
                     for k, task in enumerate(passes.tasks):
-                        if against is None:
-                            m = passes.gradient(task, acts)
-                        else:
-                            m = passes.multipliers(task, acts, against, plan.rule)
+                        m = passes.signal(task, acts, against, plan.rule)
+                        if against is not None:
                             m = m * (x - against[0])
                         found[k, first : first + tile] += x * m / len(each)
         folds.append(found)

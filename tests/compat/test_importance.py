@@ -11,28 +11,29 @@ import dfim_fast
 from dfim_fast.backends.passes import Passes
 from dfim_fast.backends.reference import ReferenceBackend
 from dfim_fast.compat import core
+from dfim_fast.compat.importance import METHODS
 from dfim_fast.compat.recognise import find_originals
 from dfim_fast.compat.references import Constant, Shuffles
 from dfim_fast.errors import InputError, SettingsError
-from dfim_fast.ops.base import Rule
+from dfim_fast.plan.plan import compares
+from dfim_fast.plan.rules import choose_rule
 
 X = sequences()
+UNCOMPARED = ("guided_backprop", "deconv")
 
 
 def passes_of(rows, score_type, references, task=0):
     """x m (x - r), by float64 passes one by one; references (n, R, L, 4)."""
     passes = Passes(MODEL.graph, (task,))
+    method = METHODS[score_type]
+    rule = choose_rule(MODEL.graph, range(len(MODEL.graph.nodes)), method, 1e-6, "deeplift")
     found = np.zeros(rows.shape)
     for i, (row, own) in enumerate(zip(rows.astype(np.float64), references, strict=True)):
         acts = passes.forward(row[None])
         for r in own.astype(np.float64):
-            if score_type == "gradient_input":
-                m = passes.gradient(passes.tasks[0], acts)[0]
-            else:
-                against = passes.forward(r[None])
-                rule = Rule(1e-6, "deeplift")
-                m = passes.multipliers(passes.tasks[0], acts, against, rule)[0]
-            found[i] += row * m * (row - r) / len(own)
+            against = passes.forward(r[None]) if compares(method) else None
+            m = passes.signal(passes.tasks[0], acts, against, rule)[0]
+            found[i] += row * m * (row - r if method not in UNCOMPARED else 1) / len(own)
     return found
 
 
@@ -45,7 +46,7 @@ def mixed():
     return np.concatenate([array, single, double]), key
 
 
-@pytest.mark.parametrize("score_type", ["gradient_input", "rescale_all_layers"])
+@pytest.mark.parametrize("score_type", METHODS)
 @pytest.mark.parametrize("gc", [0.46, 0])
 def test_equals_a_pass_for_each_row(score_type, gc):
     rows, _ = mixed()
@@ -64,7 +65,8 @@ def test_equals_a_pass_for_each_row(score_type, gc):
         MODEL, rows, [0], score_type, reference_gc=gc, backend="reference", strict=True
     )
     np.testing.assert_allclose(strict[0], wanted, rtol=0, atol=1e-6 * scale)
-    assert strict[0][1, 10:16].any() == (gc == 0)  # the background is the reference itself
+    # the background is the reference itself
+    assert strict[0][1, 10:16].any() == (gc == 0 or score_type in UNCOMPARED)
 
 
 @pytest.mark.parametrize("kind", ["random", "dinuc"])
