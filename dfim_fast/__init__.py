@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dfim_fast.maps.aggregate import aggregate
     from dfim_fast.maps.attribution import attribute
     from dfim_fast.maps.controls import matched_controls
+    from dfim_fast.maps.convert import from_keras, from_torch
+    from dfim_fast.maps.deep_lift_shap import deep_lift_shap
     from dfim_fast.maps.interaction import InteractionMap, interaction_map
     from dfim_fast.maps.model import Model, load_model
     from dfim_fast.maps.motif import motif_interactions
@@ -49,9 +51,12 @@ _HOME = {
     "aggregate": "maps.aggregate",
     "attribute": "maps.attribution",
     "compare_groups": "stats.groups",
+    "deep_lift_shap": "maps.deep_lift_shap",
     "dinucleotide_shuffle": "sequence.shuffle",
     "distance_bins": "stats.distance",
     "explain_variants": "scale.variants",
+    "from_keras": "maps.convert",
+    "from_torch": "maps.convert",
     "interaction_map": "maps.interaction",
     "load_model": "maps.model",
     "matched_controls": "maps.controls",
@@ -80,9 +85,12 @@ __all__ = [
     "aggregate",
     "attribute",
     "compare_groups",
+    "deep_lift_shap",
     "dinucleotide_shuffle",
     "distance_bins",
     "explain_variants",
+    "from_keras",
+    "from_torch",
     "interaction_map",
     "load_model",
     "matched_controls",

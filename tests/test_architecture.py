@@ -38,9 +38,12 @@ OWNERS = {
     "dask": ["scale"],
     "distributed": ["scale"],
     "dask_jobqueue": ["scale"],
+    "keras": ["graph"],
     "matplotlib": ["plot", "report"],
     "plotly": ["report"],
     "jinja2": ["report"],
+    "tf2onnx": ["graph"],
+    "torch": ["graph", "maps"],
     "typer": ["cli"],
 }
 MAX_LINES = 400
