@@ -47,6 +47,14 @@ def page_of(browser):
     assert complaints == []
 
 
+# Height of the letter at a position in one of the three tracks, of five traces each.
+HEIGHT = """([track, position]) => {
+  const found = document.querySelector(".tracks").data.slice(5 * track, 5 * track + 5)
+    .flatMap(({ x, y }) => y.filter((_, i) => x[i] !== null && Math.abs(x[i] - position) < 0.5));
+  return found.reduce((most, y) => (Math.abs(y) > Math.abs(most) ? y : most), 0);
+}"""
+
+
 def columns_of(page, table, name):
     """Texts of a column of the rows that a table shows."""
     heads = page.locator(f'[data-table="{table}"] th button').all_inner_texts()
@@ -104,6 +112,10 @@ def test_the_cursor_says_what_the_store_holds_and_moves_the_tracks(page_of, map_
     page.keyboard.press("Home")  # the strongest of all: its tracks are not empty
     page.wait_for_timeout(200)
     before, text = tracks(), page.locator(".readout").inner_text()
+    target = int(text.split("target ")[1].split(" ")[0][1:])
+    original, mutant, lost = (page.evaluate(HEIGHT, [track, target]) for track in range(3))
+    assert lost == pytest.approx(float(text.split("FIS ")[1].split(" ")[0].replace("−", "-")), 0.01)
+    assert original - mutant == pytest.approx(lost, abs=1e-6) and lost != 0
     page.keyboard.press("Shift+ArrowDown")
     page.wait_for_timeout(200)
     assert page.locator(".readout").inner_text() != text and tracks() != before
