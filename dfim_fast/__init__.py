@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dfim_fast.maps.motif import motif_interactions
     from dfim_fast.maps.pairwise import pairwise_ism
     from dfim_fast.maps.position_sums import Aggregate
+    from dfim_fast.scale.score import score
     from dfim_fast.scale.variants import explain_variants, variant_interactions
     from dfim_fast.sequence.one_hot import one_hot
     from dfim_fast.sequence.shuffle import dinucleotide_shuffle
@@ -66,6 +67,7 @@ _HOME = {
     "null_map": "stats.null",
     "one_hot": "sequence.one_hot",
     "pairwise_ism": "maps.pairwise",
+    "score": "scale.score",
     "significance": "stats.significance",
     "variant_interactions": "scale.variants",
 }
@@ -98,6 +100,7 @@ __all__ = [
     "null_map",
     "one_hot",
     "pairwise_ism",
+    "score",
     "significance",
     "variant_interactions",
 ]

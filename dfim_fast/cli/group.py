@@ -34,8 +34,9 @@ class OneLineGroup(TyperGroup):
         with _plain_warnings(), _terminable():
             try:
                 return super().invoke(ctx)
-            except KeyboardInterrupt:
-                raise _failed("interrupted; nothing was kept", INTERRUPTED) from None
+            except KeyboardInterrupt as stop:
+                text = str(stop) or "interrupted; nothing was kept"
+                raise _failed(text, INTERRUPTED) from None
             except Terminated:
                 _say("terminated; nothing was kept")
                 raise

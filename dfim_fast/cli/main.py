@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dfim_fast.cli import demo, guide, info, maps, motifs, report, variants
+from dfim_fast.cli import demo, guide, info, maps, motifs, report, score, variants
 from dfim_fast.cli.group import OneLineGroup
 
 app = typer.Typer(
@@ -28,6 +28,9 @@ app.command("map", short_help="Map the interactions of sequences, and judge them
 app.command("motifs", short_help="Interactions of pairs of motifs, judged.")(motifs.motif_pairs)
 app.command("variants", short_help="What variants do to the bases and motifs around them.")(
     variants.variants
+)
+app.command("score", short_help="Regions of a genome, however many: streamed, resumable.")(
+    score.score_regions
 )
 app.command("report", short_help="The report of a finished run, as one HTML page.")(report.report)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 BASES = np.array(list("ACGTN"))
+ROW_GROUP = 100_000  # rows that a streamed table is written by
 FLOOR = 0.01  # of the sequence's largest importance: below it `relative` is measured against this
 
 # The columns, strongest |fis| first.
@@ -174,6 +175,85 @@ def interaction_table(
         "prediction": np.asarray(predictions)[task, sequence],
         "mutant_prediction": cells["mutant_prediction"],
     })  # fmt: skip
+
+
+class ParquetRows:
+    """A Parquet file that is written table by table, in row groups of one size.
+
+    The same rows give the same bytes, however they were cut into tables.
+
+    Parameters
+    ----------
+    path : path
+    columns : mapping
+        What each column is; kept in the metadata under ``dfim_fast``.
+    attributes : mapping
+        JSON types, likewise.
+
+    Attributes
+    ----------
+    rows : int
+        Written so far.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        columns: Mapping[str, str],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        self.path, self.rows = Path(path), 0
+        self._about = json.dumps({"columns": dict(columns), **attributes})
+        self._held: list[Any] = []
+        self._writer: Any = None
+
+    def __enter__(self) -> ParquetRows:
+        self._handle = open(self.path, "wb")  # as in `write_tables`
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._write(last=True)
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            self._handle.close()
+
+    def add(self, table: pd.DataFrame) -> None:
+        """Write rows; every table has the same columns and types, one without rows too."""
+        import pyarrow as pa
+
+        rows = pa.Table.from_pandas(table, preserve_index=False, schema=self._schema(table))
+        self._held.append(rows)
+        self.rows += len(table)
+        self._write(last=False)
+
+    def _schema(self, table: pd.DataFrame) -> Any:
+        import pyarrow as pa
+
+        fields = [
+            pa.field(name, pa.from_numpy_dtype(kind) if isinstance(kind, np.dtype)
+                     and kind != object else pa.string())
+            for name, kind in table.dtypes.items()
+        ]  # fmt: skip
+        return pa.schema(fields, metadata={"dfim_fast": self._about})
+
+    def _write(self, last: bool) -> None:
+        """Write the row groups that are full, and at the end what is left."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        held = sum(len(rows) for rows in self._held)
+        if not self._held or (held < ROW_GROUP and not last):
+            return
+        rows = pa.concat_tables(self._held)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._handle, rows.schema, compression="zstd")
+        full = held if last else held - held % ROW_GROUP
+        if full:
+            self._writer.write_table(rows.slice(0, full), row_group_size=ROW_GROUP)
+        self._held = [rows.slice(full)]
 
 
 _TEXT = ("sequence", "source_base", "mutant", "target_base", "task")

@@ -38,9 +38,12 @@ class DistinctP:
         """Whether there were more than ``limit``."""
         return self.bits < _MANTISSA
 
-    def add(self, p: np.ndarray) -> None:
-        """Count p-values (n,), float64."""
-        values, counts = np.unique(self._round(p), return_counts=True)
+    def add(self, p: np.ndarray, times: np.ndarray | None = None) -> None:
+        """Count p-values (n,), float64; each once, or as many times as (n,) int64 says."""
+        if times is None:
+            values, counts = np.unique(self._round(p), return_counts=True)
+        else:
+            values, counts = sum_equal(self._round(p), times)
         self._pending.append((values, counts))
         self._waiting += len(values)
         if self._waiting > max(_MERGE_AT, len(self._values)):
@@ -80,10 +83,10 @@ class DistinctP:
         self._pending, self._waiting = [], 0
         values = np.concatenate([part[0] for part in parts])
         counts = np.concatenate([part[1] for part in parts])
-        self._values, self._counts = _sum_equal(values, counts)
+        self._values, self._counts = sum_equal(values, counts)
         while len(self._values) > self.limit and self.bits > 0:
             self.bits -= 4
-            self._values, self._counts = _sum_equal(self._round(self._values), self._counts)
+            self._values, self._counts = sum_equal(self._round(self._values), self._counts)
 
     def _round(self, p: np.ndarray) -> np.ndarray:
         """Round up to ``bits`` digits: read as integers, positive floats are in their order."""
@@ -94,7 +97,7 @@ class DistinctP:
         return ((p.view(np.int64) + dropped) & ~np.int64(dropped)).view(np.float64)
 
 
-def _sum_equal(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sum_equal(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct values, ascending, with the sum of their counts."""
     order = np.argsort(values, kind="stable")
     values, counts = values[order], counts[order]

@@ -21,11 +21,13 @@ HIGHEST_EXPONENT = 20
 BITS = 8
 RELATIVE_WIDTH = 2.0**-BITS  # no bin is wider than this share of its inner edge
 
-_SIDE = (HIGHEST_EXPONENT - LOWEST_EXPONENT) << BITS  # bins of one sign
-_CENTRE = _SIDE + 1
-_BINS = 2 * _SIDE + 3  # beyond -2^HIGHEST, negative, centre, positive, beyond 2^HIGHEST
+SIDE = (HIGHEST_EXPONENT - LOWEST_EXPONENT) << BITS  # bins of one sign
+CENTRE = SIDE + 1
+BINS = 2 * SIDE + 3  # beyond -2^HIGHEST, negative, centre, positive, beyond 2^HIGHEST
 _SHIFT = 52 - BITS  # mantissa bits of a float64 that do not choose the bin
 _FIRST = (1023 + LOWEST_EXPONENT) << BITS  # number of the first bin, counted from float64 zero
+SHIFT_OF_FLOAT32 = 23 - BITS  # the same of a float32: the bins are the same
+FIRST_OF_FLOAT32 = (127 + LOWEST_EXPONENT) << BITS
 _LAYOUT = (LOWEST_EXPONENT, HIGHEST_EXPONENT, BITS)
 _CHUNK = 1 << 20
 
@@ -44,7 +46,7 @@ class LogHistogram:
     """
 
     def __init__(self) -> None:
-        self.counts = np.zeros(_BINS, dtype=np.int64)
+        self.counts = np.zeros(BINS, dtype=np.int64)
 
     @property
     def n(self) -> int:
@@ -92,7 +94,7 @@ class LogHistogram:
                     "infinite values cannot be counted; mask them (NaN) or look at the model's "
                     "predictions for these sequences"
                 )
-            counts += np.bincount(_bin_of(chunk), minlength=_BINS)
+            counts += np.bincount(bin_of(chunk), minlength=BINS)
         self.counts += counts
 
     def merge(self, *others: LogHistogram) -> LogHistogram:
@@ -116,14 +118,14 @@ class LogHistogram:
         """
         t = np.asarray(t, dtype=np.float64)
         from_bin = np.append(np.cumsum(self.counts[::-1])[::-1], 0)
-        bins = _bin_of(t)
+        bins = bin_of(t)
         return from_bin[bins + 1], from_bin[bins]
 
     def count_at_most(self, t: Any) -> tuple[np.ndarray, np.ndarray]:
         """Bounds on the number of values <= t; as :meth:`count_at_least`."""
         t = np.asarray(t, dtype=np.float64)
         before_bin = np.append(0, np.cumsum(self.counts))
-        bins = _bin_of(t)
+        bins = bin_of(t)
         return before_bin[bins], before_bin[bins + 1]
 
     def median_bounds(self) -> tuple[float, float]:
@@ -190,10 +192,10 @@ class LogHistogram:
         """
         layout = tuple(np.asarray(arrays["layout"]).tolist())
         counts = np.asarray(arrays["counts"])
-        if layout != _LAYOUT or counts.shape != (_BINS,):
+        if layout != _LAYOUT or counts.shape != (BINS,):
             raise InputError(
                 f"the stored histogram has layout {layout} and {counts.size} bins, wanted "
-                f"{_LAYOUT} and {_BINS}; it was counted on other edges, count again"
+                f"{_LAYOUT} and {BINS}; it was counted on other edges, count again"
             )
         if counts.dtype.kind not in "iu" or (counts < 0).any():
             raise InputError(
@@ -240,12 +242,12 @@ class LogHistogram:
         return low, np.minimum(high, self.n)
 
 
-def _bin_of(values: np.ndarray) -> np.ndarray:
+def bin_of(values: np.ndarray) -> np.ndarray:
     """Number of the bin of each value, float64 without NaN.
 
     The exponent and the first bits of the mantissa of a positive float64, read as an integer, are
     its bin: no logarithm, nothing to round.
     """
     magnitude = np.abs(values).view(np.int64) >> _SHIFT
-    step = np.clip(magnitude - _FIRST + 1, 0, _SIDE + 1)
-    return np.where(values < 0, _CENTRE - step, _CENTRE + step)
+    step = np.clip(magnitude - _FIRST + 1, 0, SIDE + 1)
+    return np.where(values < 0, CENTRE - step, CENTRE + step)

@@ -1,0 +1,128 @@
+"""`dfim-fast score`: interactions of any number of regions of a genome, streamed and resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfim_fast.cli import options as o
+
+
+def score_regions(
+    models: o.ModelPaths,
+    genome: Annotated[Path, typer.Option(
+        help="FASTA with its index, plain or bgzipped, or 2bit.")],
+    bed: Annotated[Path, typer.Option(help="BED regions.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Store: a folder to make, or to go on "
+                                      "with by --resume.")],
+    resume: Annotated[bool, typer.Option(
+        "--resume", help="Go on with a store that was begun; begin it if there is none.")] = False,
+    fit: Annotated[str, typer.Option(
+        help="Regions of another length than the model's: centre or tile.")] = "centre",
+    stride: Annotated[int | None, typer.Option(
+        min=1, help="Bases from one tile to the next.  [default: the model's length]")] = None,
+    ends: Annotated[str, typer.Option(
+        help="Windows past the end of a contig: error, pad (with N) or skip.")] = "error",
+    strand: Annotated[str, typer.Option(
+        help="Which the model reads: forward, bed (column 6) or both.")] = "forward",
+    sequence_length: o.SequenceLength = None,
+    target: o.Target = "logit",
+    strands: o.Strands = "joint",
+    output_range: o.OutputRange = None,
+    reverse_complement: o.ReverseComplement = False,
+    constant: o.Constants = None,
+    task: o.Task = None,
+    method: o.Method = "deeplift",
+    references: o.References = "dinucleotide",
+    n_references: o.NReferences = 20,
+    gc: o.GC = 0.46,
+    contribution: o.Contribution = "projected",
+    maxpool: o.MaxPool = "shap",
+    epsilon: o.Epsilon = 1e-6,
+    sources: o.Sources = None,
+    targets: o.Targets = None,
+    window: o.Window = None,
+    null_regions: Annotated[int, typer.Option(
+        min=1, help="Regions, drawn at random, whose shuffles make the null.")] = 1000,
+    n_null: Annotated[int, typer.Option(min=1, help="Shuffles of each of them.")] = 1,
+    pool: Annotated[str, typer.Option(
+        help="Null values that judge a score, of the same: task, distance (and task) or "
+        "global.")] = "task",
+    family: Annotated[str, typer.Option(
+        help="Tests corrected together: task or global.")] = "task",
+    correction: Annotated[str, typer.Option(
+        help="bh (Benjamini-Hochberg) or by (Benjamini-Yekutieli).")] = "bh",
+    alpha: Annotated[float, typer.Option(help="Level of significance.")] = 0.05,
+    top: Annotated[int, typer.Option(
+        min=0, help="Interactions kept of each region, task and bin of distance, strongest "
+        "first.")] = 100,
+    keep: Annotated[str, typer.Option(
+        help="significant interactions, or maps: every score as well.")] = "significant",
+    random_state: o.RandomState = 0,
+    backend: o.BackendName = "auto",
+    memory_limit: o.MemoryLimit = None,
+    chunk: Annotated[int | None, typer.Option(
+        min=1, help="Regions done at a time; changes no number.  [default: by their size]")] = None,
+    workers: Annotated[int, typer.Option(
+        min=1, help="Processes, which share the processors; changes no number.")] = 1,
+    threads: o.Threads = None,
+    scheduler: Annotated[str | None, typer.Option(
+        metavar="ADDRESS", help="Dask scheduler whose workers do the work, such as "
+        "tcp://node1:8786.")] = None,
+    quiet: Annotated[bool, typer.Option(
+        "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
+) -> None:  # fmt: skip
+    """Score the regions of a genome, however many, and keep what is significant.
+
+    dfim-fast score model.onnx --genome hg38.fa --bed peaks.bed -o scored
+
+    Killed at any moment, it goes on with --resume and ends with the same files. Ctrl-C keeps what
+    is under way, too. In the store, results holds interactions.parquet (the significant ones),
+    regions.zarr (for every region its attributions, and for every source its strongest
+    interaction), the histograms that scores were judged by, and summary.txt; log holds times.
+    """
+    settings = {
+        "method": method, "references": o.references(references), "n_references": n_references,
+        "gc": gc, "random_state": random_state, "contribution": contribution, "maxpool": maxpool,
+        "epsilon": epsilon, "sources": o.positions(sources, "--sources"),
+        "targets": o.positions(targets, "--targets"), "window": window, "backend": backend,
+        "memory_limit": o.size(memory_limit, "--memory-limit"),
+    }  # fmt: skip
+
+    from dfim_fast.io.score_store import check_store
+    from dfim_fast.scale.score import score
+
+    check_store(out, resume)
+    network = o.load(
+        models, sequence_length, target, strands, output_range, reverse_complement, constant
+    )
+    scored = score(
+        network,
+        genome,
+        out,
+        bed=bed,
+        fit=fit,
+        stride=stride,
+        ends=ends,
+        strands=strand,
+        task=o.task(task, network),
+        null_regions=null_regions,
+        n_null=n_null,
+        pool=pool,
+        family=family,
+        correction=correction,
+        alpha=alpha,
+        top=top,
+        keep=keep,
+        chunk=chunk,
+        workers=workers,
+        threads=threads,
+        scheduler=scheduler,
+        resume=resume,
+        progress=not quiet,
+        **settings,
+    )
+    if not quiet:
+        typer.echo("\n".join([*scored.summary, "", f"Results in {out / 'results'}"]))

@@ -1,0 +1,201 @@
+"""What a worker does with a chunk of regions: maps, of which what is kept fits in a few kilobytes.
+
+A piece of work gives arrays by name, the same whatever chunk they were part of, and how long the
+engine took for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dfim_fast.backends.base import Into, SequenceMap
+from dfim_fast.errors import InputError
+from dfim_fast.io.regions import Windows
+from dfim_fast.maps.model import Model
+from dfim_fast.maps.request import Request, make_request
+from dfim_fast.sequence.one_hot import as_one_hot, encode
+from dfim_fast.sequence.shuffle import dinucleotide_shuffle
+from dfim_fast.stats.map_scan import Cells, Scan, scan, tally_bins, tally_values
+from dfim_fast.stats.tallied import STRATA
+from dfim_fast.stats.tally import Tally
+
+Arrays = dict[str, np.ndarray]
+# Arrays of a chunk that are no sums: name -> axis of the regions.
+ROWS = {"sequences": 0, "attributions": 1, "predictions": 1, "strongest": 1, "strongest_cell": 1}
+MAPS = ("fis", "standard_error")  # kept whole where asked for; axis 1 too
+CELLS = ("row", "task", "stratum", "cell", "fis", "mutant_prediction")
+OPTIONAL_CELLS = ("standard_error", "fold_spread", "sign_agreement")
+
+
+def make_score_request(model: Model, settings: dict[str, Any], threads: int | None) -> Request:
+    """A checked call that sequences are put into later.
+
+    Raises
+    ------
+    SettingsError, BackendError, ModelError
+    """
+    blank = np.zeros((1, 4, model.sequence_length), np.float32)
+    blank[:, 0] = 1
+    return make_request(model, blank, **{**settings, "threads": threads})
+
+
+@dataclass
+class RegionWork:
+    """Whole maps of windows of a genome.
+
+    Attributes
+    ----------
+    model : Model
+    windows : Windows
+    settings : dict
+        Of `interaction_map`.
+    sampled : ndarray (N,) bool
+        Windows that the null is taken from.
+    n_null : int
+        Shuffles of each of them.
+    top : int
+        Interactions kept of each window, task and bin of distance.
+    exact : bool
+        Tally scores as they are, not in bins.
+    keep_maps : bool
+    """
+
+    model: Model
+    windows: Windows
+    settings: dict[str, Any]
+    sampled: np.ndarray
+    n_null: int
+    top: int
+    exact: bool
+    keep_maps: bool = False
+    threads: int = 1
+    _buffers: list[Into] = field(default_factory=list, repr=False)
+
+    def setup(self) -> None:
+        """Make plan and engine."""
+        self.request = make_score_request(self.model, self.settings, self.threads)
+        plan = self.request.plan
+        self.cells = Cells.of(plan.sources, plan.targets, plan.reach)
+        self.engine_s = 0.0
+
+    def __call__(self, chunk: tuple[int, int]) -> tuple[Arrays, float]:
+        """Arrays of some windows, and the engine's seconds.
+
+        Raises
+        ------
+        InputError
+            If the genome has gone, or a map is not finite.
+        """
+        first, last = chunk
+        self.engine_s = 0.0
+        names = [self.windows.name(row) for row in range(first, last)]
+        x = as_one_hot(self.windows.sequences(first, last), self.windows.length, names)
+        pools = len(self.request.plan.tasks) * STRATA
+        scores, null = Tally(pools), Tally(pools)
+        codes = encode(x)
+        found = [
+            self._kept(i, result, codes[i], seen)
+            for i, (result, seen) in enumerate(self._scanned(x, codes, names, scores))
+        ]
+        arrays: Arrays = {"sequences": codes}
+        for name in found[0]:
+            parts = [own[name] for own in found]
+            joined = name in ROWS or name.startswith("map_")
+            arrays[name] = np.stack(parts, axis=1) if joined else np.concatenate(parts)
+        of_null = np.flatnonzero(self.sampled[first:last])
+        if len(of_null):
+            shuffled = dinucleotide_shuffle(
+                x[of_null], n=self.n_null, random_state=self.settings["random_state"],
+                purpose="null",
+            )  # fmt: skip
+            shuffled = shuffled.reshape(-1, *shuffled.shape[2:])
+            labels = [f"{names[i]} shuffled" for i in of_null for _ in range(self.n_null)]
+            for _ in self._scanned(shuffled, encode(shuffled), labels, null):
+                pass
+        total = len(x) * pools // STRATA * self.cells.stratum.size * 4
+        arrays["masked"] = np.array(total - scores.size())
+        return {**arrays, **scores.to_arrays("scores"), **null.to_arrays("null")}, self.engine_s
+
+    def _scanned(
+        self, x: np.ndarray, codes: np.ndarray, names: list[str], tally: Tally
+    ) -> Iterator[tuple[SequenceMap, Scan]]:
+        """Maps of sequences with what was seen in them, in order; their scores go to the tally."""
+
+        def look(i: int, result: SequenceMap) -> Scan:
+            fis = np.ascontiguousarray(result.fis, np.float32)
+            seen = scan(fis, codes[i], self.cells, self.top)
+            if seen is None:
+                raise InputError(
+                    f"{names[i]}: the model's numbers overflow there and its map is not finite; "
+                    "look at model.predict of it"
+                )
+            return seen
+
+        counts: Any = 0
+        with ThreadPoolExecutor(self.threads) as pool:
+            for first, results in self._maps(x):
+                rows = range(first, first + len(results))
+                for i, result, seen in zip(rows, results, pool.map(look, rows, results),
+                                           strict=True):  # fmt: skip
+                    if self.exact:
+                        fis = np.asarray(result.fis, np.float32)
+                        tally_values(tally, fis, codes[i], self.cells)
+                    else:
+                        counts = counts + seen.counts
+                    yield result, seen
+        if not self.exact:
+            tally_bins(tally, counts)
+
+    def _maps(self, x: np.ndarray) -> Iterator[tuple[int, list[SequenceMap]]]:
+        """Maps of sequences, some at a time; the next overwrite them."""
+        request = replace(self.request, x=x)
+        plan, backend = request.plan, request.backend
+        shape = (len(plan.tasks), len(plan.sources), 4, plan.targets.shape[1])
+        while len(self._buffers) < min(backend.chunk, len(x)):  # new memory is slow to touch
+            spread = np.zeros(shape, backend.dtype) if plan.groups > 1 else None
+            self._buffers.append((np.zeros(shape, backend.dtype), spread))
+        for first, last in request.chunks(backend.chunk):
+            begin = time.perf_counter()
+            into = self._buffers[: last - first]
+            for arrays in into:
+                for array in arrays:
+                    if array is not None:
+                        array.fill(0)
+            own = request.own_references(first, last)
+            results = list(backend.maps(x[first:last], own, into))
+            self.engine_s += time.perf_counter() - begin
+            yield first, results
+
+    def _kept(self, row: int, result: SequenceMap, codes: np.ndarray, seen: Scan) -> Arrays:
+        """What stays of one map."""
+        width = result.fis.shape[-1]
+        at = (seen.task, seen.cell // (4 * width), seen.cell // width % 4, seen.cell % width)
+        found: Arrays = {
+            "attributions": np.asarray(result.attributions, np.float32),
+            "predictions": np.asarray(result.predictions, np.float32),
+            "strongest": seen.strongest,
+            "strongest_cell": seen.strongest_cell,
+            "delta_error": np.array([np.nan if result.delta_error is None else result.delta_error]),
+            "cell_row": np.full(len(seen.cell), row, np.int32),
+            "cell_task": seen.task,
+            "cell_stratum": seen.stratum,
+            "cell_cell": seen.cell,
+            "cell_fis": np.asarray(result.fis[at], np.float32),
+            "cell_mutant_prediction": np.asarray(result.mutant_predictions[at[:3]], np.float32),
+        }
+        for name in OPTIONAL_CELLS:
+            values = getattr(result, name)
+            if values is not None:
+                found[f"cell_{name}"] = np.asarray(values[at], np.float32)
+        if self.keep_maps:
+            for name in MAPS:
+                values = getattr(result, name)
+                if values is not None:
+                    found[f"map_{name}"] = np.array(values, np.float32)  # the buffer is used again
+        return found

@@ -1,0 +1,329 @@
+"""A run over a genome: the numbers of the public functions, the same bytes however it is cut."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+import zarr
+
+import dfim_fast
+from dfim_fast.errors import InputError, OutputError, SettingsError
+from dfim_fast.io.regions import read_windows
+from dfim_fast.io.score_store import ScoreStore
+from dfim_fast.scale import score as score_module
+
+MODEL = Path(__file__).resolve().parents[1] / "models" / "two_outputs_dynamo.onnx"
+LENGTH = 44
+REGIONS = 9
+ALPHA = 0.98  # an untrained model has nothing to call; this calls some and leaves some
+SETTINGS = {"method": "gradient", "random_state": 3, "task": [0, 1], "null_regions": 20,
+            "top": 10_000, "progress": False, "alpha": ALPHA}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    return dfim_fast.load_model(MODEL)
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("genome")
+    bases = np.random.default_rng(5).choice(list("ACGT"), 600)
+    bases[70:73] = "N"
+    (folder / "g.fa").write_text(">one\n" + "".join(bases) + "\n")
+    pysam.faidx(str(folder / "g.fa"))
+    lines = [f"one\t{i * 37}\t{i * 37 + LENGTH}\n" for i in range(REGIONS)]
+    (folder / "r.bed").write_text("".join(lines))
+    return folder
+
+
+def run(model, genome, out, **more):
+    return dfim_fast.score(
+        model, genome / "g.fa", out, bed=genome / "r.bed", **{**SETTINGS, **more}
+    )
+
+
+def contents(store):
+    """Bytes of every file that may not depend on the day."""
+    results = store / "results"
+    found = {p.relative_to(store): p.read_bytes() for p in results.rglob("*") if p.is_file()}
+    found[Path("settings.json")] = (store / "settings.json").read_bytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(model, genome, tmp_path_factory):
+    """One uninterrupted run."""
+    out = tmp_path_factory.mktemp("whole") / "store"
+    return run(model, genome, out)
+
+
+def in_memory(model, genome, family="task"):
+    windows = read_windows(genome / "r.bed", genome / "g.fa", LENGTH)
+    settings = {"method": "gradient", "random_state": 3, "task": [0, 1], "progress": False}
+    maps = dfim_fast.interaction_map(model, windows.sequences(), **settings)
+    null = dfim_fast.null_map(model, windows.sequences(), n=1, **settings)
+    return windows, maps, dfim_fast.significance(maps, null, family=family, alpha=ALPHA)
+
+
+def test_the_table_is_what_significance_says_in_memory(model, genome, whole):
+    windows, maps, judged = in_memory(model, genome)
+    table = whole.interactions
+    assert len(table) == np.count_nonzero(judged.significant & (maps.fis != 0)) > 50
+    position = {windows.name(n): n for n in range(len(windows))}
+    for row in table.sample(40, random_state=1).itertuples():
+        n = position[row.region]
+        at = (
+            model.task_names.index(row.task), n, row.source - windows.start[n],
+            "ACGT".index(row.mutant), row.target - windows.start[n],
+        )  # fmt: skip
+        assert row.fis == maps.fis[at]
+        assert row.p == judged.p[at]
+        assert row.q == judged.q[at]
+        assert row.source_base == "ACGTN"[maps.sequences[n][at[2]]]
+
+
+def test_what_every_region_has(model, genome, whole):
+    windows, maps, _ = in_memory(model, genome)
+    group = zarr.open_group(str(whole.store / "results" / "regions.zarr"), mode="r")
+    assert np.array_equal(group["attributions"], maps.attributions)
+    assert np.array_equal(group["predictions"], maps.predictions)
+    assert np.array_equal(group["sequences"], maps.sequences)
+    assert np.array_equal(group["start"], windows.start)
+    size = np.where(maps.mask, np.abs(maps.fis), 0)  # (K, N, S, 4, T)
+    largest = size.max(axis=(3, 4))
+    assert np.array_equal(np.abs(group["strongest"]), largest)
+    k, n, s = (i[0] for i in np.nonzero(largest))
+    mutant, target = group["strongest_mutant"][k, n, s], group["strongest_target"][k, n, s]
+    assert maps.fis[k, n, s, mutant, target] == group["strongest"][k, n, s]
+    assert (group["strongest_target"][:][largest == 0] == -1).all()
+
+
+def test_bins_bound_what_exact_scores_say(model, genome, whole, tmp_path, monkeypatch):
+    exact = whole.interactions
+    numbers = json.loads((whole.store / "results" / "significance.json").read_text())
+    assert numbers["exact"]
+    assert numbers["significant_at_most"] == numbers["significant"]
+    monkeypatch.setattr(score_module, "EXACT_SCORES", 0)
+    run(model, genome, tmp_path / "binned")
+    binned = json.loads((tmp_path / "binned/results/significance.json").read_text())
+    assert binned["tests"] == numbers["tests"]
+    assert binned["masked"] == numbers["masked"]
+    assert binned["significant"] <= numbers["significant"] <= binned["significant_at_most"]
+    table = pd.read_parquet(tmp_path / "binned/results/interactions.parquet")
+    key = ["region", "task", "source", "mutant", "target"]
+    both = table.merge(exact, on=key, suffixes=("", "_exact"))
+    assert len(both) == len(table) > 0  # what bins call, exact scores call
+    assert (both["p"] >= both["p_exact"]).all()
+    assert (both["q"] >= both["q_exact"]).all()
+    assert (both["p"] <= both["p_exact"] * 1.5 + 1e-12).mean() > 0.9
+
+
+@pytest.mark.parametrize("more", [{"chunk": 1}, {"chunk": 4, "threads": 1}, {"workers": 2}])
+def test_the_same_bytes_however_it_is_cut(model, genome, whole, tmp_path, more):
+    run(model, genome, tmp_path / "store", **more)
+    assert contents(tmp_path / "store") == contents(whole.store)
+
+
+def test_maps_are_kept_when_asked_for(model, genome, tmp_path):
+    run(model, genome, tmp_path / "store", keep="maps", window=5, chunk=2)
+    windows = read_windows(genome / "r.bed", genome / "g.fa", LENGTH)
+    maps = dfim_fast.interaction_map(model, windows.sequences(), method="gradient", task=[0, 1],
+                                     window=5, progress=False)  # fmt: skip
+    group = zarr.open_group(str(tmp_path / "store/results/maps.zarr"), mode="r")
+    assert np.array_equal(group["fis"], maps.fis)
+    assert group["fis"].shape == (2, REGIONS, LENGTH, 4, 11)
+
+
+def test_a_strand_and_its_places(model, genome, tmp_path):
+    run(model, genome, tmp_path / "store", strands="both")
+    table = dfim_fast.scale.score.Scored(tmp_path / "store", []).interactions
+    bases = pysam.FastaFile(str(genome / "g.fa")).fetch("one")
+    turned = table[table["strand"] == "-"]
+    assert len(turned)
+    other = dict(zip("ACGT", "TGCA", strict=True))
+    for row in turned.head(20).itertuples():
+        assert other[row.source_base] == bases[row.source]
+        assert other[row.target_base] == bases[row.target]
+
+
+class Killed(BaseException):
+    """Stands for what gives a run no time to say anything."""
+
+
+def test_a_run_that_ends_anywhere_goes_on(model, genome, whole, tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    replace, count = os.replace, [0]
+
+    def failing(source, target):
+        count[0] += str(target).endswith(".npz")
+        if count[0] % 3 == 2:
+            count[0] += 1
+            raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    for _ in range(3):
+        with pytest.raises(Killed):
+            run(model, genome, store, chunk=1, resume=True)
+    monkeypatch.undo()
+    run(model, genome, store, chunk=1, resume=True)
+    assert contents(store) == contents(whole.store)
+    assert not (store / "parts").exists()
+
+
+SCRIPT = """
+import sys, dfim_fast
+from pathlib import Path
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    dfim_fast.score(dfim_fast.load_model(sys.argv[3]), folder / "g.fa", sys.argv[2],
+        bed=folder / "r.bed", method="gradient", random_state=3, task=[0, 1], null_regions=20,
+        top=10_000, progress=False, chunk=1, resume=True, alpha=0.98)
+"""
+
+
+def start(genome, store):
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(genome), str(store), str(MODEL)],
+                            stderr=subprocess.PIPE)  # fmt: skip
+
+
+def wait_for_parts(store, process, least):
+    while len(list((store / "parts").glob("0*.npz"))) < least and process.poll() is None:
+        time.sleep(0.002)
+
+
+def test_sigkill_loses_nothing(genome, whole, tmp_path):
+    store = tmp_path / "store"
+    for least in (1, 4):
+        process = start(genome, store)
+        wait_for_parts(store, process, least)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    process = start(genome, store)
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert contents(store) == contents(whole.store)
+
+
+def test_sigint_finishes_the_chunk_and_says_how_to_go_on(model, genome, whole, tmp_path):
+    store = tmp_path / "store"
+
+    class Stopping(score_module.Serial):
+        def run(self, task, chunks, stop):
+            for number, result in super().run(task, chunks, stop):
+                if number == 2:
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield number, result
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt) as stopped:
+        patch.setattr(score_module, "Serial", Stopping)
+        run(model, genome, store, chunk=1)
+    assert f"after 3 of {REGIONS} regions" in str(stopped.value)
+    assert "--resume" in str(stopped.value)
+    assert len(ScoreStore(store).parts()) == 3
+    run(model, genome, store, chunk=4, resume=True)
+    assert contents(store) == contents(whole.store)
+
+
+def test_a_store_of_other_settings_is_refused_with_the_differences(model, genome, tmp_path):
+    run(model, genome, tmp_path / "s", task=0)
+    with pytest.raises(OutputError, match="holds a run already"):
+        run(model, genome, tmp_path / "s", task=0)
+    with pytest.raises(OutputError, match=r"alpha was 0.98 and is 0.01; top was 10000 and is 5;"):
+        run(model, genome, tmp_path / "s", task=0, alpha=0.01, top=5, resume=True)
+    finished = run(model, genome, tmp_path / "s", task=0, resume=True)
+    assert len(finished.interactions)
+
+
+def test_a_second_run_is_refused(model, genome, tmp_path):
+    with (
+        ScoreStore(tmp_path / "s").open({}, resume=False),
+        pytest.raises(OutputError, match="another run is writing it"),
+    ):
+        run(model, genome, tmp_path / "s", resume=True)
+
+
+def test_a_cut_off_part_is_named_and_the_others_stay(model, genome, whole, tmp_path, monkeypatch):
+    store = tmp_path / "s"
+    monkeypatch.setattr(ScoreStore, "new_results", lambda _: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        run(model, genome, store, chunk=3)
+    monkeypatch.undo()
+    cut = ScoreStore(store).parts()[1][2]
+    cut.write_bytes(cut.read_bytes()[:-40])
+    with pytest.raises(OutputError, match=r"000000003-000000006.npz: is damaged, cut off"):
+        run(model, genome, store, resume=True)
+    cut.unlink()
+    run(model, genome, store, resume=True)
+    assert contents(store) == contents(whole.store)
+
+
+def test_a_full_disk_keeps_what_is_finished(model, genome, tmp_path, monkeypatch):
+    written = [0]
+
+    def full(handle):
+        written[0] += 1
+        if written[0] > 4:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="the disk is full; what was finished is kept") as error:
+        run(model, genome, tmp_path / "s", chunk=1)
+    assert "\n" not in str(error.value)
+    monkeypatch.undo()
+    assert len(ScoreStore(tmp_path / "s").parts()) >= 1
+    assert not list((tmp_path / "s").rglob("*.partial"))
+
+
+def test_a_genome_that_vanishes(model, genome, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("g.fa", "g.fa.fai", "r.bed"):
+        (own / name).write_bytes((genome / name).read_bytes())
+    vanish = score_module.RegionWork.__call__
+
+    def work(self, chunk):
+        if chunk[0] == 2:
+            (own / "g.fa").unlink()
+        return vanish(self, chunk)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(InputError, match="no such genome file"),
+    ):
+        patch.setattr(score_module.RegionWork, "__call__", work)
+        run(model, own, tmp_path / "s", chunk=1)
+    assert len(ScoreStore(tmp_path / "s").parts()) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"pool": "sequence"}, "pool='sequence' is not known here"),
+        ({"correction": "decoy"}, "correction='decoy' is not known here"),
+        ({"keep": "all"}, "keep='all' is not known"),
+        ({"null_regions": 0}, "null_regions=0"),
+        ({"workers": 0}, "workers=0"),
+        ({"workers": 2, "scheduler": "tcp://x:1"}, "give one or the other"),
+    ],
+)
+def test_wrong_settings_leave_nothing(model, genome, tmp_path, more, text):
+    with pytest.raises(SettingsError, match=text):
+        run(model, genome, tmp_path / "s", **more)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(model, genome, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not empty and holds no run"):
+        run(model, genome, tmp_path, resume=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.txt"]
