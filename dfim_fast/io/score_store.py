@@ -104,7 +104,7 @@ class ScoreStore:
         """Keep the piece of rows ``first`` to ``last``, the last left out."""
         target = self._parts / f"{first:09d}-{last:09d}.npz"
         with self.writing():
-            write_whole(target, lambda handle: np.savez(handle, **arrays))
+            write_whole(target, lambda handle: save_arrays(handle, arrays))
 
     def parts(self) -> list[tuple[int, int, Path]]:
         """Rows and files of the finished pieces, in order.
@@ -283,6 +283,11 @@ def check_store(path: Path, resume: bool) -> None:
     # a run killed at its very start leaves a lock, perhaps empty folders, and nothing else
     if SETTINGS not in begun and begun - {LOCK, PARTS, LOG, f".{SETTINGS}.partial"}:
         raise OutputError(f"{path}: is not empty and holds no run; choose another folder")
+
+
+def save_arrays(handle: Any, arrays: Mapping[str, Any]) -> None:
+    """Write arrays by name as NPZ, the same arrays as the same bytes."""
+    np.savez(handle, **arrays)
 
 
 def write_whole(path: Path, content: Any) -> None:

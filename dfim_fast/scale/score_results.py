@@ -17,7 +17,7 @@ import pandas as pd
 import zarr
 
 from dfim_fast.io.regions import Windows
-from dfim_fast.io.score_store import ScoreStore
+from dfim_fast.io.score_store import ScoreStore, save_arrays
 from dfim_fast.io.store import block_size
 from dfim_fast.io.tables import BASES, FLOOR, ParquetRows
 from dfim_fast.scale.score_work import CELLS, MAPS, OPTIONAL_CELLS
@@ -109,7 +109,7 @@ def tallies(store: ScoreStore) -> tuple[Tally, Tally, int]:
 def write_judged(folder: Path, judge: TalliedSignificance, null: Tally, scores: Tally) -> None:
     """Write the histograms, and numbers that say what the test was and found."""
     with open(folder / HISTOGRAMS, "wb") as handle:
-        np.savez(handle, **null.to_arrays("null"), **scores.to_arrays("scores"))
+        save_arrays(handle, {**null.to_arrays("null"), **scores.to_arrays("scores")})
     numbers = {
         "tasks": judge.tasks, "exact": judge.exact, "pool": judge.pool, "family": judge.family,
         "correction": judge.correction, "alpha": judge.alpha, "tests": judge.tests,

@@ -158,7 +158,7 @@ class RegionWork:
         plan, backend = request.plan, request.backend
         shape = (len(plan.tasks), len(plan.sources), 4, plan.targets.shape[1])
         while len(self._buffers) < min(backend.chunk, len(x)):  # new memory is slow to touch
-            spread = np.zeros(shape, backend.dtype) if plan.groups > 1 else None
+            spread: Any = np.zeros(shape, backend.dtype) if plan.groups > 1 else None
             self._buffers.append((np.zeros(shape, backend.dtype), spread))
         for first, last in request.chunks(backend.chunk):
             begin = time.perf_counter()

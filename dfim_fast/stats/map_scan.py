@@ -7,6 +7,7 @@ A map has millions of cells, so each is looked at once, as the integer that its 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from dfim_fast.stats.tally import Tally
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _INFINITE = np.uint32(0x7F800000)
 _NONE = -1
+_EMPTY = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,11 @@ def scan(fis: np.ndarray, codes: np.ndarray, cells: Cells, top: int) -> Scan | N
     for k in range(tasks):
         at = np.maximum(best_cell[k], 0)
         strongest[k] = np.where(there[k], fis[k].reshape(sources, -1)[rows, at], 0)
-    return Scan(
-        counts, strongest, best_cell,
-        np.concatenate([np.full(len(c), k, np.int16) for k, _, c in found] or [np.empty(0, np.int16)]),
-        np.concatenate([np.full(len(c), d, np.uint8) for _, d, c in found] or [np.empty(0, np.uint8)]),
-        np.concatenate([c for _, _, c in found] or [np.empty(0, np.int64)]),
-    )  # fmt: skip
+    task = np.concatenate([np.full(len(own), k, np.int16) for k, _, own in found] or [_EMPTY])
+    stratum = np.concatenate([np.full(len(own), d, np.uint8) for _, d, own in found] or [_EMPTY])
+    cell = np.concatenate([own for _, _, own in found] or [_EMPTY])
+    return Scan(counts, strongest, best_cell, task.astype(np.int16), stratum.astype(np.uint8),
+                cell.astype(np.int64))  # fmt: skip
 
 
 def tally_bins(tally: Tally, counts: np.ndarray) -> None:
@@ -165,7 +166,9 @@ def _thresholds(counts: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @entry
-def _count(bits, observed, tested, stratum, counts, best, best_cell):  # type: ignore[no-untyped-def]
+def _count(
+    bits: Any, observed: Any, tested: Any, stratum: Any, counts: Any, best: Any, best_cell: Any
+) -> Any:
     """Count all cells of a task; False where one is not finite."""
     sources, mutants, width = bits.shape
     zeros = np.zeros(counts.shape[0], np.int64)
@@ -183,7 +186,7 @@ def _count(bits, observed, tested, stratum, counts, best, best_cell):  # type: i
                     continue
                 if magnitude >= _INFINITE:
                     return False
-                step = np.int64(magnitude >> SHIFT_OF_FLOAT32) - FIRST_OF_FLOAT32 + 1
+                step: Any = np.int64(magnitude >> SHIFT_OF_FLOAT32) - FIRST_OF_FLOAT32 + 1
                 step = min(max(step, 0), SIDE + 1)
                 if bits[s, b, w] == magnitude:
                     counts[d, CENTRE + step] += 1
@@ -198,7 +201,9 @@ def _count(bits, observed, tested, stratum, counts, best, best_cell):  # type: i
 
 
 @entry
-def _gather(bits, observed, tested, stratum, least, best, room):  # type: ignore[no-untyped-def]
+def _gather(
+    bits: Any, observed: Any, tested: Any, stratum: Any, least: Any, best: Any, room: Any
+) -> Any:
     """Write the cells that reach the least magnitude of their stratum; how many they are."""
     sources, mutants, width = bits.shape
     smallest = least.min()

@@ -87,7 +87,8 @@ def test_the_table_is_what_significance_says_in_memory(model, genome, whole):
         )  # fmt: skip
         assert row.fis == maps.fis[at]
         assert row.p == judged.p[at]
-        assert row.q == judged.q[at]
+        # statsmodels multiplies and divides in another order
+        assert row.q == pytest.approx(judged.q[at], rel=1e-14)
         assert row.source_base == "ACGTN"[maps.sequences[n][at[2]]]
 
 
@@ -241,7 +242,7 @@ def test_a_store_of_other_settings_is_refused_with_the_differences(model, genome
     with pytest.raises(OutputError, match=r"alpha was 0.98 and is 0.01; top was 10000 and is 5;"):
         run(model, genome, tmp_path / "s", task=0, alpha=0.01, top=5, resume=True)
     finished = run(model, genome, tmp_path / "s", task=0, resume=True)
-    assert len(finished.interactions)
+    assert any("significant: " in line for line in finished.summary)
 
 
 def test_a_second_run_is_refused(model, genome, tmp_path):
