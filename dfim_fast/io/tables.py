@@ -234,7 +234,7 @@ class ParquetRows:
 
         fields = [
             pa.field(name, pa.from_numpy_dtype(kind) if isinstance(kind, np.dtype)
-                     and kind != object else pa.string())
+                     and kind.kind != "O" else pa.string())
             for name, kind in table.dtypes.items()
         ]  # fmt: skip
         return pa.schema(fields, metadata={"dfim_fast": self._about})

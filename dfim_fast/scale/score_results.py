@@ -167,8 +167,10 @@ def write_regions(
             target = cells.targets[np.arange(len(cells.sources)), np.maximum(cell, 0) % width]
             there = cell >= 0
             rows.add({
-                "contig": windows.contig[first:last], "start": windows.start[first:last].astype(np.int64),
-                "reverse": windows.reverse[first:last], "bed_region": windows.region[first:last].astype(np.int64),
+                "contig": windows.contig[first:last],
+                "start": windows.start[first:last].astype(np.int64),
+                "reverse": windows.reverse[first:last],
+                "bed_region": windows.region[first:last].astype(np.int64),
                 **{name: arrays[name] for name in ("sequences", "attributions", "predictions",
                                                    "strongest")},
                 "strongest_mutant": np.where(there, cell // width, -1).astype(np.int8),

@@ -120,11 +120,11 @@ def scan(fis: np.ndarray, codes: np.ndarray, cells: Cells, top: int) -> Scan | N
     for k in range(tasks):
         at = np.maximum(best_cell[k], 0)
         strongest[k] = np.where(there[k], fis[k].reshape(sources, -1)[rows, at], 0)
-    task = np.concatenate([np.full(len(own), k, np.int16) for k, _, own in found] or [_EMPTY])
-    stratum = np.concatenate([np.full(len(own), d, np.uint8) for _, d, own in found] or [_EMPTY])
+    task = np.concatenate([np.full(len(own), k) for k, _, own in found] or [_EMPTY])
+    stratum = np.concatenate([np.full(len(own), d) for _, d, own in found] or [_EMPTY])
     cell = np.concatenate([own for _, _, own in found] or [_EMPTY])
-    return Scan(counts, strongest, best_cell, task.astype(np.int16), stratum.astype(np.uint8),
-                cell.astype(np.int64))  # fmt: skip
+    task, stratum = task.astype(np.int16), stratum.astype(np.uint8)
+    return Scan(counts, strongest, best_cell, task, stratum, cell)
 
 
 def tally_bins(tally: Tally, counts: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from dfim_fast.errors import InputError, OutputError, SettingsError
 from dfim_fast.io.regions import read_windows
 from dfim_fast.io.score_store import ScoreStore
 from dfim_fast.scale import score as score_module
+from dfim_fast.scale import score_run
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "two_outputs_dynamo.onnx"
 LENGTH = 44
@@ -146,7 +147,7 @@ def test_maps_are_kept_when_asked_for(model, genome, tmp_path):
 
 def test_a_strand_and_its_places(model, genome, tmp_path):
     run(model, genome, tmp_path / "store", strands="both")
-    table = dfim_fast.scale.score.Scored(tmp_path / "store", []).interactions
+    table = score_run.Scored(tmp_path / "store", []).interactions
     bases = pysam.FastaFile(str(genome / "g.fa")).fetch("one")
     turned = table[table["strand"] == "-"]
     assert len(turned)
@@ -218,7 +219,7 @@ def test_sigkill_loses_nothing(genome, whole, tmp_path):
 def test_sigint_finishes_the_chunk_and_says_how_to_go_on(model, genome, whole, tmp_path):
     store = tmp_path / "store"
 
-    class Stopping(score_module.Serial):
+    class Stopping(score_run.Serial):
         def run(self, task, chunks, stop):
             for number, result in super().run(task, chunks, stop):
                 if number == 2:
@@ -226,7 +227,7 @@ def test_sigint_finishes_the_chunk_and_says_how_to_go_on(model, genome, whole, t
                 yield number, result
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt) as stopped:
-        patch.setattr(score_module, "Serial", Stopping)
+        patch.setattr(score_run, "Serial", Stopping)
         run(model, genome, store, chunk=1)
     assert f"after 3 of {REGIONS} regions" in str(stopped.value)
     assert "--resume" in str(stopped.value)

@@ -1,0 +1,262 @@
+"""How a long run goes: what is left is done chunk by chunk, kept at once, and then put together."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from dfim_fast import __version__
+from dfim_fast.errors import DfimError, SettingsError
+from dfim_fast.io.run_record import RunRecord, recording
+from dfim_fast.io.score_store import LOG, ScoreStore
+from dfim_fast.maps.model import Model
+from dfim_fast.maps.request import Request
+from dfim_fast.scale.cluster import DaskRunner
+from dfim_fast.scale.workers import Processes, Runner, Serial, visible_gpus
+from dfim_fast.sequence.random import content_keys
+from dfim_fast.stats.tallied import check_options
+
+LOG_EVERY = 60.0  # seconds
+
+
+class Interrupted(KeyboardInterrupt):
+    """An end that was asked for; the store can be gone on with."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A finished run of `score`.
+
+    Attributes
+    ----------
+    store : Path
+        The folder.
+    summary : list of str
+        What was done and found, as in ``results/summary.txt``.
+    """
+
+    store: Path
+    summary: list[str]
+
+    @property
+    def interactions(self) -> pd.DataFrame:
+        """The table of the results, read from the store."""
+        (table,) = (self.store / "results").glob("*.parquet")
+        return pd.read_parquet(table)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a run is judged; names as in `score`."""
+
+    null_regions: int
+    n_null: int
+    pool: str
+    family: str
+    correction: str
+    alpha: float
+
+    def check(self) -> None:
+        """Refuse what cannot be judged.
+
+        Raises
+        ------
+        SettingsError
+        """
+        check_options(self.pool, self.family, self.correction, self.alpha)
+        for option in ("null_regions", "n_null"):
+            whole(option, getattr(self, option), 1)
+
+
+def whole(option: str, value: Any, least: int) -> None:
+    """Refuse anything but a whole number of at least ``least``.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise SettingsError(f"{option}={value!r}: pass an integer of at least {least}")
+
+
+def sample(names: list[str], size: int, random_state: int) -> np.ndarray:
+    """Which (N,) of some names are among ``size`` drawn ones; it depends on nothing else."""
+    keys = content_keys(random_state, "null regions",
+                        [f"{i}:{name}".encode() for i, name in enumerate(names)])  # fmt: skip
+    chosen = np.zeros(len(names), bool)
+    chosen[np.argsort(keys, kind="stable")[:size]] = True
+    return chosen
+
+
+def file_hash(path: str | os.PathLike[str]) -> str:
+    """First digits of the SHA-256 of a file."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+
+
+def make_runner(workers: int, threads: int | None, scheduler: str | None, backend: str) -> Runner:
+    """Who does the chunks.
+
+    Raises
+    ------
+    SettingsError
+        If both workers and a scheduler are asked for.
+    """
+    if scheduler is not None:
+        if workers > 1:
+            raise SettingsError(
+                f"workers={workers} and scheduler={scheduler!r}: a scheduler has workers of its "
+                "own; give one or the other"
+            )
+        return DaskRunner(scheduler)
+    gpus = visible_gpus() if backend in ("cupy", "native") else []
+    if len(gpus) > 1 and workers == 1:
+        workers = len(gpus)
+    if workers == 1:
+        return Serial(threads)
+    return Processes(workers, threads, gpus)
+
+
+@dataclass
+class Job:
+    """A run, whatever it is over: its rows, what is done with them, and what is made of that.
+
+    Attributes
+    ----------
+    unit : str
+        What a row is, for people.
+    rows, chunk : int
+    settings : dict
+        All that the results depend on.
+    work : Task
+    finish : callable
+        Writes the results into a folder; returns lines of the summary.
+    model : Model
+    """
+
+    unit: str
+    rows: int
+    chunk: int
+    settings: dict[str, Any]
+    work: Any
+    finish: Callable[[ScoreStore, Path, RunRecord], list[str]]
+    model: Model
+
+
+def run_job(
+    job: Job, out: str | os.PathLike[str], runner: Runner, *, resume: bool, progress: bool
+) -> Scored:
+    """Do what is left of a job, and write its results when nothing is.
+
+    Raises
+    ------
+    Interrupted
+        After SIGINT or SIGTERM, when the chunks under way are kept.
+    DfimError
+    """
+    store = ScoreStore(out)
+    with store.open(job.settings, resume), recording("score") as record:
+        if store.finished:
+            store.drop_parts()
+            return Scored(store.path, _summary_of(store))
+        left = list(store.gaps(job.rows, job.chunk))
+        rows = sum(last - first for first, last in left)
+        store.log(f"begun: {rows} of {job.rows} {job.unit}s to do, in {len(left)} chunks")
+        try:
+            engine = _compute(job, store, runner, left, rows, progress)
+            began = time.perf_counter()
+            with store.new_results() as folder:
+                lines = job.finish(store, folder, record)
+                (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            record.write(store.path / LOG, str(job.model))
+            took = time.perf_counter() - began
+            store.log(f"results written in {took:.1f} s; engine {engine:.1f} s")
+            store.drop_parts()
+        except (DfimError, KeyboardInterrupt) as error:
+            store.log(f"ended: {error}")
+            raise
+    return Scored(store.path, lines)
+
+
+def _summary_of(store: ScoreStore) -> list[str]:
+    text = (store.results / "summary.txt").read_text(encoding="utf-8")
+    return text.splitlines()
+
+
+def _compute(
+    job: Job, store: ScoreStore, runner: Runner, left: list[tuple[int, int]], rows: int,
+    progress: bool,
+) -> float:  # fmt: skip
+    """Do chunks and keep what they give; the seconds that engines took."""
+    if not left:
+        return 0.0
+    engine, done, logged = 0.0, 0, time.monotonic()
+    with (
+        _stoppable() as stopped,
+        tqdm(total=job.rows, initial=job.rows - rows, unit=f" {job.unit}s", desc="score",
+             disable=not progress, dynamic_ncols=True, smoothing=0.05) as bar,
+    ):  # fmt: skip
+        for number, (arrays, seconds) in runner.run(job.work, left, stopped):
+            first, last = left[number]
+            store.add(first, last, arrays)
+            engine += seconds
+            done += last - first
+            bar.update(last - first)
+            if time.monotonic() - logged > LOG_EVERY:
+                logged = time.monotonic()
+                store.log(f"{done} of {rows} {job.unit}s done")
+    store.log(f"{done} of {rows} {job.unit}s done, the engine took {engine:.1f} s for them")
+    if done < rows:
+        raise Interrupted(
+            f"interrupted after {job.rows - rows + done:,} of {job.rows:,} {job.unit}s, which are "
+            f"kept in {store.path}; go on with --resume"
+        )
+    return engine
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Ask for an end at the first SIGINT or SIGTERM, and end at once at the second."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop.is_set
+        return
+
+    def ask(*_: object) -> None:
+        if stop.is_set():
+            raise Interrupted("interrupted at once; finished chunks are kept: go on with --resume")
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def common_settings(
+    kind: str, request: Request, genome: str | os.PathLike[str], judging: Judging
+) -> dict[str, Any]:
+    """What every run's results depend on; flat, for a message that names differences."""
+    model, plan = request.model, request.plan
+    return {
+        "kind": kind, "dfim_fast": __version__, "model": model.hash,
+        "model_name": Path(model.name).name,
+        "genome": file_hash(genome), "genome_name": Path(genome).name,
+        **request.settings, "backend_used": request.backend.name, "folds": request.backend.folds,
+        "sources": plan.sources.tolist(), "memory_limit": plan.memory_limit,
+        **{name: getattr(judging, name) for name in Judging.__dataclass_fields__},
+    }  # fmt: skip
