@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from dfim_fast.backends.base import Backend
 from dfim_fast.compat.arrays import as_rows
 from dfim_fast.compat.models import as_loaded, check_length
 from dfim_fast.compat.recognise import find_originals
@@ -16,7 +17,7 @@ from dfim_fast.compat.references import Constant, Shuffles
 from dfim_fast.compat.whole import whole_rows
 from dfim_fast.errors import SettingsError
 from dfim_fast.maps.model import Model
-from dfim_fast.maps.request import Request, make_request
+from dfim_fast.maps.request import make_request
 from dfim_fast.plan.plan import compares
 from dfim_fast.sequence.mutants import Mutants, spans
 from dfim_fast.sequence.references import check_gc
@@ -30,6 +31,7 @@ METHODS = {
     "guided_backprop": "guided_backprop",
     "deconv": "deconv",
 }
+FEW = 16  # rows of an original up to which the engine itself takes whole passes
 TOGETHER = 64  # rows handed to the backend at once
 RESULT_BYTES = 256_000_000  # of mutants' changes held at once
 SHUFFLES = (None, "None", "random", "dinuc")
@@ -123,6 +125,8 @@ def compute_importance(
     scorer = Scorer(loaded, wanted, method, maker, backend)
     found = np.zeros((len(wanted), *rows.shape), np.float32)
     scorer.fill(rows, origin, found, progress)
+    if not strict:  # where there is no base, none is observed
+        found *= rows == 1
     return dict(zip(wanted, found, strict=True))
 
 
@@ -175,9 +179,9 @@ class Scorer:
         self.model, self.tasks, self.method = model, tasks, method
         self.maker, self.backend = maker, backend
 
-    def request(self, x: np.ndarray) -> Request:
-        """The engine's view of originals x (N, 4, L)."""
-        return make_request(
+    def prepared(self, x: np.ndarray) -> Backend:
+        """The engine, made once for all originals; x (1, 4, L) is one of them."""
+        request = make_request(
             self.model,
             x,
             method=self.method,
@@ -193,20 +197,36 @@ class Scorer:
             sources=[0],
             window=0,
         )
+        return request.backend
 
     def fill(self, rows: np.ndarray, origin: np.ndarray, found: np.ndarray, progress: bool) -> None:
         """Enter the importance (K, n, L, 4) of all rows (n, L, 4)."""
-        alone = np.flatnonzero(origin < 0)
+        alone = origin < 0
+        engine = None
+        if not alone.all():
+            engine = self.prepared(rows[[origin.max()]].swapaxes(1, 2))
+            alone |= self.too_few(engine, origin)
         with tqdm(total=len(rows), unit="row", desc="importance", disable=not progress) as bar:
-            for part in self.parts(origin, rows.shape[1]):
-                self.fill_mutants(rows, part, found)
+            for part in self.parts(np.where(alone, -1, origin), rows.shape[1]):
+                assert engine is not None
+                self.fill_mutants(engine, rows, part, found)
                 bar.update(sum(len(mutants) + 1 for mutants in part.values()))
-            for first in range(0, len(alone), TOGETHER):
-                some = alone[first : first + TOGETHER]
+            places = np.flatnonzero(alone)
+            for first in range(0, len(places), TOGETHER):
+                some = places[first : first + TOGETHER]
+                own = np.where(origin[some] < 0, some, origin[some])
+                references = self.maker(rows[own].swapaxes(1, 2)).swapaxes(2, 3)
                 found[:, some] = whole_rows(
-                    self.model, rows[some], self.tasks, self.method, self.maker, self.backend
+                    self.model, rows[some], self.tasks, self.method, references, self.backend
                 )
                 bar.update(len(some))
+
+    def too_few(self, engine: Backend, origin: np.ndarray) -> np.ndarray:
+        """Rows (n,) whose originals have so few mutants that passes in batches cost less."""
+        if compares(self.method) or engine.plan.strategy != "events":
+            return np.zeros(len(origin), bool)
+        members = np.bincount(origin[origin >= 0], minlength=len(origin))
+        return members[origin] <= FEW
 
     def parts(self, origin: np.ndarray, length: int) -> Iterator[dict[int, np.ndarray]]:
         """Originals with the rows of their mutants, so many at once as memory allows."""
@@ -228,20 +248,17 @@ class Scorer:
             yield part
 
     def fill_mutants(
-        self, rows: np.ndarray, part: dict[int, np.ndarray], found: np.ndarray
+        self, engine: Backend, rows: np.ndarray, part: dict[int, np.ndarray], found: np.ndarray
     ) -> None:
         """Enter originals and their mutants."""
         originals = list(part)
         x = np.ascontiguousarray(rows[originals].swapaxes(1, 2))
-        request = self.request(x)
-        everywhere = np.arange(rows.shape[1])
+        references = None
+        if compares(self.method):
+            references = engine.references(x, self.maker(x), self.maker.count, 0.5, 0)
         edits = [edited(rows[i], rows[mutants]) for i, mutants in part.items()]
-        results = request.backend.effects(
-            request.x,
-            request.own_references(0, len(x)),
-            edits,
-            [everywhere] * len(x),
-        )
+        everywhere = np.arange(rows.shape[1])
+        results = engine.effects(x, references, edits, [everywhere] * len(x))
         for n, (effects, (i, mutants)) in enumerate(zip(results, part.items(), strict=True)):
             shares = self.shares(x[n])
             before = effects.mean(effects.attributions)
@@ -250,7 +267,7 @@ class Scorer:
             for m, row in enumerate(mutants):
                 start, width = edits[n].start[m], edits[n].width[m]
                 now = before - lost[:, m]
-                # of a single base; where no base is left, none is observed
+                # of a single base; of a span without a base it is not asked for
                 now[:, start : start + width] = before[:, [start]] - own[:, [m]]
                 enter(found, int(row), now, rows[row], shares)
 

@@ -8,7 +8,6 @@ finding the original of one row does not take a comparison with all others.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -30,11 +29,12 @@ def find_originals(rows: np.ndarray, key: pd.DataFrame | None = None) -> np.ndar
         What `generate_mutants_and_key` gives beside the rows; without it they tell by themselves.
     """
     codes = codes_of(rows)
-    origin = by_key(key, len(rows)) if key is not None else by_content(codes)
-    whole = np.arange(len(rows))
-    for row in np.flatnonzero((origin >= 0) & (origin != whole)):
+    if key is None:
+        return by_content(codes)
+    origin = by_key(key, len(rows))
+    for row in np.flatnonzero((origin >= 0) & (origin != np.arange(len(rows)))):
         if not is_mutant(codes[row], codes[origin[row]]):
-            origin[row] = row if (codes[row] <= len(BASES)).all() else -1
+            origin[row] = row if np.all(codes[row] <= len(BASES)) else -1
     return origin
 
 
@@ -71,34 +71,24 @@ def by_content(codes: np.ndarray) -> np.ndarray:
     """Originals as the rows themselves show them; of rows alike the first is the original."""
     count, length = codes.shape
     origin = np.full(count, -1, np.int64)
-    edges = np.linspace(0, length, min(BLOCKS, length) + 1).astype(int)
-    blocks = list(pairwise(edges.tolist()))
+    edges = np.linspace(0, length, min(BLOCKS, length) + 1).astype(int).tolist()
+    blocks = list(pairwise(edges))
+    based = np.logical_and.reduceat(codes < len(BASES), edges[:-1], axis=1)
     index: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     whole = np.all(codes <= len(BASES), axis=1)
     # rows of bases first: a background may stand before its original
     for row in [*np.flatnonzero(whole), *np.flatnonzero(~whole)]:
         own = codes[row]
-        for other in candidates(own, blocks, index):
+        names = [(b, own[first:last].tobytes()) for b, (first, last) in enumerate(blocks)]
+        # a changed base spoils one block, so of any two that hold bases only one is whole
+        kept = [index.get(names[b], ()) for b in np.flatnonzero(based[row])]
+        for other in sorted({r for rows in sorted(kept, key=len)[:2] for r in rows}):
             if is_mutant(own, codes[other]):
                 origin[row] = other
                 break
         else:
             if whole[row]:
                 origin[row] = row
-                for b, (first, last) in enumerate(blocks):
-                    index[b, own[first:last].tobytes()].append(int(row))
+                for name in names:
+                    index[name].append(int(row))
     return origin
-
-
-def candidates(
-    own: np.ndarray,
-    blocks: list[tuple[int, int]],
-    index: dict[tuple[int, bytes], list[int]],
-) -> Iterable[int]:
-    """Originals worth a look: a changed base spoils one block, so of any two one is whole."""
-    kept = [
-        index.get((b, own[first:last].tobytes()), [])
-        for b, (first, last) in enumerate(blocks)
-        if (own[first:last] < len(BASES)).all()
-    ]
-    return sorted({row for rows in sorted(kept, key=len)[:2] for row in rows})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,15 +19,15 @@ def whole_rows(
     rows: np.ndarray,
     tasks: list[int],
     method: str,
-    maker: Callable[[np.ndarray], np.ndarray],
+    references: np.ndarray,
     backend: str,
 ) -> np.ndarray:
-    """Importance (K, n, L, 4) of rows (n, L, 4) which may hold backgrounds: signal times input.
+    """Importance (K, n, L, 4) of rows (n, L, 4), which may hold backgrounds.
 
+    References are (n, R, L, 4).
     DeepLIFT and the gradient count ``x * m * (x - reference)``, the mean over references; what is
     neither, ``x * m``.
     """
-    references = maker(rows.swapaxes(1, 2)).swapaxes(2, 3)
     compared = compares(method)
     folds = []
     for graph in model.graphs:

@@ -120,7 +120,7 @@ def test_mutants_pass_through_no_network_of_their_own(monkeypatch):
         return original(self, x, references, mutants, targets)
 
     monkeypatch.setattr(ReferenceBackend, "effects", effects)
-    core.compute_importance(MODEL, rows, [0], backend="reference")
+    core.compute_importance(MODEL, rows, [0], "rescale_all_layers", backend="reference")
     # all but the originals, and the row with two changes
     assert count == len(rows) - 3 - 1
 
