@@ -32,8 +32,9 @@ METHODS = {
     "deconv": "deconv",
 }
 FEW = 16  # rows of an original up to which the engine itself takes whole passes
-TOGETHER = 64  # rows handed to the backend at once
+TOGETHER = 64  # originals handed to the backend at once
 RESULT_BYTES = 256_000_000  # of mutants' changes held at once
+REFERENCE_BYTES = 64_000_000  # of references made ahead for whole passes
 SHUFFLES = (None, "None", "random", "dinuc")
 
 
@@ -212,8 +213,9 @@ class Scorer:
                 self.fill_mutants(engine, rows, part, found)
                 bar.update(sum(len(mutants) + 1 for mutants in part.values()))
             places = np.flatnonzero(alone)
-            for first in range(0, len(places), TOGETHER):
-                some = places[first : first + TOGETHER]
+            size = max(1, REFERENCE_BYTES // (16 * self.maker.count * rows.shape[1]))
+            for first in range(0, len(places), size):
+                some = places[first : first + size]
                 own = np.where(origin[some] < 0, some, origin[some])
                 references = self.maker(rows[own].swapaxes(1, 2)).swapaxes(2, 3)
                 found[:, some] = whole_rows(
