@@ -112,8 +112,8 @@ def compute_importance(
             "choose from None, 'random', 'dinuc'"
         )
     check_gc(reference_gc)
-    loaded = loaded_for(model, target_layer_idx)
     rows = as_rows(sequences)
+    loaded = loaded_for(model, target_layer_idx, rows)
     check_length(loaded, rows)
     if strict:
         origin = np.full(len(rows), -1, np.int64)
@@ -145,14 +145,14 @@ def method_of(score_type: str) -> str:
     return METHODS[score_type]
 
 
-def loaded_for(model: Any, target_layer_idx: int) -> Model:
+def loaded_for(model: Any, target_layer_idx: int, rows: np.ndarray) -> Model:
     """The model, scored before or after its last activation."""
     if target_layer_idx not in (-1, -2):
         raise SettingsError(
             f"target_layer_idx={target_layer_idx}: choose -2 for the logit or -1 for the output"
         )
     target = "output" if target_layer_idx == -1 else "logit"
-    loaded = as_loaded(model, target)
+    loaded = as_loaded(model, target, rows)
     if (loaded.target == "output") != (target == "output"):
         raise SettingsError(
             f"target_layer_idx={target_layer_idx} scores the {target}, the model was loaded for "

@@ -9,15 +9,23 @@ from scipy.special import expit
 
 from dfim_fast.backends.select import cpu_backend, make_backend
 from dfim_fast.errors import InputError
-from dfim_fast.maps.model import Model, load_model
+from dfim_fast.maps.convert import as_model, is_torch
+from dfim_fast.maps.model import Model
 from dfim_fast.plan.planner import make_plan
 
 
-def as_loaded(model: Any, target: str = "logit") -> Model:
-    """A Model as it is; a path, bytes or ONNX model loaded."""
-    if isinstance(model, Model):
-        return model
-    return load_model(model, target=target)
+def as_loaded(model: Any, target: str, rows: np.ndarray) -> Model:
+    """A Model as it is, what else there may be converted.
+
+    Parameters
+    ----------
+    model : Model, path, bytes, ONNX or Keras model, or PyTorch module that takes (N, 4, L)
+    target : {"logit", "output"}
+    rows : ndarray (N, L, 4)
+        What it is to see, for an export from PyTorch.
+    """
+    example = np.ascontiguousarray(rows[:1].swapaxes(1, 2)) if is_torch(model) else None
+    return as_model(model, example, **({} if isinstance(model, Model) else {"target": target}))
 
 
 def scores(model: Model, rows: np.ndarray) -> np.ndarray:
@@ -53,7 +61,7 @@ def predictions(model: Any, rows: np.ndarray) -> np.ndarray:
     is taken where a squashing output was left out, which is exact for a Sigmoid; where it is a
     Softmax, load with ``target="output"``.
     """
-    loaded = as_loaded(model, "output")
+    loaded = as_loaded(model, "output", rows)
     found = scores(loaded, rows)
     squashed = [task.squashed for task in loaded.graph.tasks]
     found[:, squashed] = expit(found[:, squashed])

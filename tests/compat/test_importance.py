@@ -203,3 +203,19 @@ def test_a_path_is_a_model():
     found = core.compute_importance(str(path), x, [0], backend="reference")[0]
     again = core.compute_importance(dfim_fast.load_model(path), x, [0], backend="reference")[0]
     np.testing.assert_array_equal(found, again)
+
+
+def test_a_pytorch_module_is_a_model():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 3, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(228, 1)
+    ).eval()
+    found = core.compute_importance(network, X, [0], reference_gc=0, backend="reference")[0]
+    x = torch.tensor(X.swapaxes(1, 2), requires_grad=True)
+    (gradient,) = torch.autograd.grad(network(x).sum(), x)
+    wanted = (gradient * x).detach().numpy().swapaxes(1, 2)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    with pytest.raises(SettingsError, match="model is of type int"):
+        core.compute_importance(3, X, [0])
