@@ -43,18 +43,18 @@ def differing_rows(
     nodes: tuple[int, ...],
     changed: dict[int, np.ndarray],
     live: dict[int, np.ndarray],
-    signs: bool = False,
 ) -> dict[int, np.ndarray]:
     """Rows (S, L_v) of each node whose gradient can differ from the original's.
 
-    ``signs``: what linear layers send down depends on the sign of what they read (RevealCancel).
+    By RevealCancel a linear layer sends down by the signs of what it reads, which may change; but
+    then what it puts out changes too, up to the function that set positive and negative apart, and
+    the walk down from there has these rows already.
     """
     sources = len(changed[0])
     differing = {v: np.zeros((sources, graph.nodes[v].shape[0]), bool) for v in nodes}
     for v in reversed(nodes):
         node = graph.nodes[v]
-        same = node.op.linear and not signs
-        above = differing[v] if same else differing[v] | (changed[v] & live[v])
+        above = differing[v] if node.op.linear else differing[v] | (changed[v] & live[v])
         lengths = [graph.nodes[i].shape[0] for i in node.inputs]
         for i, rows in zip(node.inputs, node.op.collect(above, lengths), strict=True):
             differing[i] = differing[i] | rows
@@ -62,12 +62,7 @@ def differing_rows(
 
 
 def reach(
-    graph: Graph,
-    task: Task,
-    sources: np.ndarray,
-    targets: np.ndarray,
-    width: int = 1,
-    signs: bool = False,
+    graph: Graph, task: Task, sources: np.ndarray, targets: np.ndarray, width: int = 1
 ) -> np.ndarray:
     """Whether a path can carry a change from each source to the importance of each target.
 
@@ -81,8 +76,6 @@ def reach(
         Target positions of each source; -1 for none.
     width : int
         Positions a source covers.
-    signs : bool
-        See `differing_rows`.
 
     Returns
     -------
@@ -95,9 +88,7 @@ def reach(
         part = slice(first, first + CHUNK)
         rows = np.arange(graph.length)[None]
         start = (rows >= sources[part, None]) & (rows < sources[part, None] + width)
-        reached = differing_rows(
-            graph, nodes, changed_rows(graph, nodes, start), live, signs
-        )[0]
+        reached = differing_rows(graph, nodes, changed_rows(graph, nodes, start), live)[0]
         wanted = targets[part]
         found[part] = np.take_along_axis(reached, np.maximum(wanted, 0), 1) & (wanted >= 0)
     return found

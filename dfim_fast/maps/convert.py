@@ -105,7 +105,10 @@ def as_model(source: Any, example: Any = None, **options: Any) -> Model:
         return source
     if is_torch(source):
         if example is None:
-            raise SettingsError("a PyTorch module needs example=, sequences it can be called with")
+            raise SettingsError(
+                f"of a {type(source).__name__} the sequence length is not known; pass what "
+                "dfim_fast.from_torch(module, example) returns"
+            )
         return from_torch(source, example, **options)
     if is_keras(source):
         return from_keras(source, **options)

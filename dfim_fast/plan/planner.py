@@ -182,10 +182,7 @@ def study(
     """What the architecture connects (K, S, T), and the cones, strategy and reason chosen."""
     # the columns of one output share their cones
     ends = {(graph.tasks[t].node, graph.tasks[t].position): t for t in tasks}
-    signs = bool(rule.revealed)
-    by_end = {
-        end: reach(graph, graph.tasks[t], sources, targets, signs=signs) for end, t in ends.items()
-    }
+    by_end = {end: reach(graph, graph.tasks[t], sources, targets) for end, t in ends.items()}
     reachable = np.stack([by_end[graph.tasks[t].node, graph.tasks[t].position] for t in tasks])
     return reachable, *choose_strategy(graph, tasks, sources, targets, work, rule)
 

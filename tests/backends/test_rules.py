@@ -15,6 +15,7 @@ from dfim_fast.backends.passes import Passes
 from dfim_fast.backends.select import make_backend
 from dfim_fast.maps.model import load_model
 from dfim_fast.plan.planner import make_plan
+from dfim_fast.sequence.one_hot import one_hot as encoded
 
 REVEALED = {"deeplift": set(), "deeplift_revealcancel": {4, 6}, "revealcancel": {1, 4, 6}}
 RECTIFIED = ("guided_backprop", "deconv")
@@ -153,6 +154,60 @@ def test_a_hidden_layer_takes_whole_passes_and_the_plan_says_why():
     assert "guided_backprop is not linear in the gradient that" in plan.explain()
     plan = plan_for("basset_legacy.onnx", method="deeplift_revealcancel")
     assert "whole: RevealCancel passes on by the sign of each difference" in plan.explain()
+
+
+def test_parts_pass_through_sums_scales_and_functions_whole():
+    """Dense, function, scale and difference, function: by hand, for one unit.
+
+    Layers without weights of their own hand on the parts that they are given, so that the second
+    function sees what the first one set apart.
+    """
+    loaded = load_model(
+        build(
+            [
+                node("Flatten", "x", "1"),
+                node("MatMul", "1 w", "2"),
+                node("Relu", "2", "3"),
+                node("Mul", "3 minus", "4"),
+                node("Tanh", "2", "5"),
+                node("Sub", "4 5", "6"),
+                node("Sigmoid", "6", "7"),
+                node("MatMul", "7 one", "y"),
+            ],
+            {
+                "w": np.float32([[2], [-1], [0.5], [0], [0], [-1.5], [0.25], [1]]),
+                "minus": np.float32([-2]),
+                "one": np.float32([[1]]),
+            },
+            ["N", 4, 2],
+        )
+    )
+    w = np.array([2, -1, 0.5, 0, 0, -1.5, 0.25, 1]).reshape(4, 2)
+    x, r = encoded(["AT"]), encoded(["CG"])  # the ReLU opens on the way from r to x
+    d = (x - r)[0].astype(np.float64)
+
+    def parts(f, base, p, n):
+        """y+ and y-."""
+        up = (f(base + p) - f(base) + f(base + p + n) - f(base + n)) / 2
+        return up, f(base + p + n) - f(base) - up
+
+    def relu(v):
+        return max(v, 0.0)
+
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+
+    p, n = ((w * d)[sign * w * d > 0].sum() for sign in (1, -1))
+    base = (w * r[0]).sum()
+    (relu_p, relu_n), (tanh_p, tanh_n) = parts(relu, base, p, n), parts(np.tanh, base, p, n)
+    # -2 relu - tanh: what rises falls, so the parts change places
+    sum_p, sum_n = -2 * relu_n - tanh_n, -2 * relu_p - tanh_p
+    up, down = parts(sigmoid, -2 * relu(base) - np.tanh(base), sum_p, sum_n)
+    plus = (down / sum_n) * (-2 * relu_p - tanh_p) / p
+    minus = (up / sum_p) * (-2 * relu_n - tanh_n) / n
+    wanted = w * np.where(w * d > 0, plus, np.where(w * d < 0, minus, (plus + minus) / 2))
+    found = multipliers(loaded, "revealcancel", x, r)[0].T
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 def test_what_signs_reach_is_not_called_unreachable():

@@ -98,7 +98,7 @@ def test_wrong_things_get_one_line():
     with pytest.raises(ModelError, match=r"cannot be exported to ONNX by torch\.onnx") as error:
         dfim_fast.from_torch(Network(), x[:, :, :3])  # shorter than the kernel
     assert "\n" not in str(error.value)
-    with pytest.raises(SettingsError, match="a PyTorch module needs example="):
+    with pytest.raises(SettingsError, match="of a Network the sequence length is not known; pass"):
         as_model(Network())
     with pytest.raises(SettingsError, match="model is of type int; wanted a loaded model"):
         as_model(3)
