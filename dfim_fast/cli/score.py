@@ -8,15 +8,23 @@ from typing import Annotated
 import typer
 
 from dfim_fast.cli import options as o
+from dfim_fast.errors import SettingsError
 
 
 def score_regions(
     models: o.ModelPaths,
     genome: Annotated[Path, typer.Option(
         help="FASTA with its index, plain or bgzipped, or 2bit.")],
-    bed: Annotated[Path, typer.Option(help="BED regions.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Store: a folder to make, or to go on "
                                       "with by --resume.")],
+    bed: Annotated[Path | None, typer.Option(help="BED regions.")] = None,
+    vcf: Annotated[Path | None, typer.Option(help="Or variants: VCF or BCF.")] = None,
+    motifs: Annotated[Path | None, typer.Option(
+        help="With --bed: score pairs of the motifs of a MEME, JASPAR or HOMER file, not whole "
+        "maps.")] = None,
+    threshold: Annotated[float, typer.Option(help="Largest p of a hit of --motifs.")] = 1e-4,
+    flank: Annotated[int, typer.Option(
+        min=0, help="Bases read on each side of a variant; 0 for all.")] = 15,
     resume: Annotated[bool, typer.Option(
         "--resume", help="Go on with a store that was begun; begin it if there is none.")] = False,
     fit: Annotated[str, typer.Option(
@@ -60,6 +68,9 @@ def score_regions(
         "first.")] = 100,
     keep: Annotated[str, typer.Option(
         help="significant interactions, or maps: every score as well.")] = "significant",
+    export: Annotated[list[str] | None, typer.Option(
+        metavar="FORM", help="Also write bedpe, bed or bigwig, for genome browsers; repeat for "
+        "several.")] = None,
     random_state: o.RandomState = 0,
     backend: o.BackendName = "auto",
     memory_limit: o.MemoryLimit = None,
@@ -91,6 +102,9 @@ def score_regions(
         "memory_limit": o.size(memory_limit, "--memory-limit"),
     }  # fmt: skip
 
+    if (bed is None) == (vcf is None):
+        raise SettingsError("give --bed, regions, or --vcf, variants")
+
     from dfim_fast.io.score_store import check_store
     from dfim_fast.scale.score import score
 
@@ -103,6 +117,11 @@ def score_regions(
         genome,
         out,
         bed=bed,
+        vcf=vcf,
+        motifs=motifs,
+        threshold=threshold,
+        flank=flank or None,
+        export=tuple(export or ()),
         fit=fit,
         stride=stride,
         ends=ends,

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dfim_fast import __version__
 from dfim_fast.errors import SettingsError
-from dfim_fast.io.regions import read_windows
-from dfim_fast.io.run_record import RunRecord
-from dfim_fast.io.score_store import ScoreStore, check_store
+from dfim_fast.io.score_store import check_store
 from dfim_fast.maps.model import Model
-from dfim_fast.maps.request import Request
-from dfim_fast.scale.score_results import (
-    Outcome,
-    tallies,
-    write_judged,
-    write_regions,
-)
+from dfim_fast.scale.score_jobs import region_job, table_job
 from dfim_fast.scale.score_run import (
-    Job,
     Judging,
     Scored,
-    common_settings,
-    file_hash,
     make_runner,
     run_job,
-    sample,
     whole,
 )
-from dfim_fast.scale.score_work import RegionWork, make_score_request
-from dfim_fast.stats.map_scan import Cells
-from dfim_fast.stats.tallied import TalliedSignificance
 
+UNITS = {"variants": "variant", "motifs": "region"}
+WHOLE_MAPS_ONLY = ("sources", "targets", "window")
+PAIRS = 512  # rows of a region and task, where nothing is computed yet
+TABLE_CHUNK = 256  # variants or regions
+EXPORTS = ("bedpe", "bed", "bigwig")
 KEEP = ("significant", "maps")
 EXACT_SCORES = 1 << 24  # of tests and null: as many are judged as they are, not in bins
 CHUNK_CELLS = 1 << 27  # of a chunk, about; a kill loses no more
@@ -44,120 +30,16 @@ LARGEST_CHUNK = 4096  # regions
 SHOWN = 10
 
 
-def region_job(
-    model: Model,
-    genome: str | os.PathLike[str],
-    bed: str | os.PathLike[str],
-    settings: Mapping[str, Any],
-    judging: Judging,
-    *,
-    fit: str,
-    stride: int | None,
-    ends: str,
-    strands: str,
-    top: int,
-    keep: str,
-    chunk: int | None,
-    progress: bool,
-) -> Job:
-    """Whole maps of BED regions.
-
-    Raises
-    ------
-    InputError, SettingsError, BackendError
-    """
-    whole("top", top, 0)
-    if keep not in KEEP:
-        raise SettingsError(f"keep={keep!r} is not known; choose from {', '.join(KEEP)}")
-    given = {**settings, "threads": None}
-    if isinstance(given.get("references"), np.ndarray) and given["references"].ndim == 4:
-        raise SettingsError(
-            "references: an own set for each sequence is no setting of a run that may be cut "
-            "anywhere; give (R, 4, L) for all, or the name of a kind"
-        )
-    request = make_score_request(model, given, None)
-    request.announce(progress)
-    windows = read_windows(bed, genome, model.sequence_length, fit=fit, stride=stride, ends=ends,
-                           strands=strands)  # fmt: skip
-    n, plan = len(windows), request.plan
-    names = [windows.name(row) for row in range(n)]
-    sampled = sample(names, judging.null_regions, request.settings["random_state"])
-    shuffles = int(sampled.sum()) * judging.n_null
-    cells = len(plan.tasks) * len(plan.sources) * 4 * plan.targets.shape[1]
-    exact = cells * (n + shuffles) <= EXACT_SCORES
-    own = {key: value for key, value in given.items() if key != "threads"}
-    work = RegionWork(model, windows, own, sampled, judging.n_null, top, exact, keep == "maps")
-    about = {
-        **common_settings("regions", request, genome, judging),
-        "bed": file_hash(bed), "bed_name": Path(bed).name, "fit": fit, "stride": stride,
-        "ends": ends, "strands": strands, "top": top, "keep": keep,
-    }  # fmt: skip
-    where = Cells.of(plan.sources, plan.targets, plan.reach)
-
-    def finish(store: ScoreStore, folder: Path, record: RunRecord) -> list[str]:
-        null, scores, masked = tallies(store)
-        judge = TalliedSignificance(
-            null, scores, request.settings["tasks"], exact=exact, pool=judging.pool,
-            family=judging.family, correction=judging.correction, alpha=judging.alpha,
-            masked=masked,
-        )  # fmt: skip
-        write_judged(folder, judge, null, scores)
-        outcome = write_regions(store, folder, windows, where, judge, about, SHOWN)
-        cost = f"null: {shuffles:,} shuffles of {int(sampled.sum()):,} of {n:,} regions, " \
-            f"{shuffles / n:.1%} more maps to compute"
-        return region_summary(request, about, n, windows.skipped, outcome, cost)
-
-    size = chunk or int(np.clip(CHUNK_CELLS // max(cells, 1), 1, LARGEST_CHUNK))
-    return Job("region", n, size, about, work, finish, model)
-
-
-def region_summary(
-    request: Request, about: Mapping[str, Any], n: int, skipped: int, outcome: Outcome, cost: str
-) -> list[str]:
-    """Lines for people; no path and no time, since those differ where results do not."""
-    judge = outcome.judge
-    model = request.model
-    lines = [
-        f"dfim_fast {__version__}: interactions of {n:,} regions of {model.sequence_length:,} bp "
-        f"({about['bed_name']} on {about['genome_name']})"
-        + (f"; {skipped:,} left out at the ends of contigs" if skipped else ""),
-        f"model: {model.name} ({model.hash}), scored at the {model.head}, "
-        f"tasks {', '.join(judge.tasks)}",
-        f"method: {about['method']}"
-        + (f", {about['references']} references" if about["method"] == "deeplift" else "")
-        + (f", targets within {about['window']} bp" if about["window"] is not None else "")
-        + f", random_state {about['random_state']}, backend {about['backend_used']}",
-        "",
-        "Significance",
-        f"  {cost}",
-        *(f"  {line}" for line in judge.report()),
-        f"  in the table: {outcome.rows:,} of these"
-        + ("" if outcome.rows >= judge.called else f", the {about['top']} strongest of each "
-           "region, task and bin of distance; --top keeps more"),
-        "",
-        "Strongest",
-    ]  # fmt: skip
-    for row in outcome.strongest.to_dict("records"):
-        lines.append(
-            f"  {row['chrom']}:{row['source']} {row['source_base']}>{row['mutant']}: "
-            f"{row['target_base']} at {row['target']} ({row['distance']} bp away) "
-            f"{'loses' if row['fis'] > 0 else 'gains'} {abs(row['fis']):.3g}, q {row['q']:.2g}"
-            + (f" [{row['task']}]" if len(judge.tasks) > 1 else "")
-        )
-    if outcome.strongest.empty:
-        lines.append("  none is significant")
-    if outcome.delta_error is not None:
-        lines += ["", f"Summation-to-delta is off by {outcome.delta_error:.1e} of the sum of "
-                  "|importance| at most"]  # fmt: skip
-    return lines
-
-
 def score(
     model: Model,
     genome: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    bed: str | os.PathLike[str],
+    bed: str | os.PathLike[str] | None = None,
+    vcf: str | os.PathLike[str] | None = None,
+    motifs: str | os.PathLike[str] | None = None,
+    threshold: float = 1e-4,
+    flank: int | None = 15,
     fit: str = "centre",
     stride: int | None = None,
     ends: str = "error",
@@ -184,6 +66,7 @@ def score(
     alpha: float = 0.05,
     top: int = 100,
     keep: str = "significant",
+    export: tuple[str, ...] = (),
     chunk: int | None = None,
     workers: int = 1,
     threads: int | None = None,
@@ -191,7 +74,7 @@ def score(
     resume: bool = False,
     progress: bool = True,
 ) -> Scored:
-    """Interactions of the regions of a BED file, as many as there are, in a store on disk.
+    """Interactions of regions or variants of a genome, as many as there are, in a store on disk.
 
     Regions are read when they are needed, and results written chunk by chunk: killed at any moment,
     the run goes on with ``resume=True`` and ends with the same bytes. These depend neither on
@@ -205,6 +88,15 @@ def score(
     out : path
         The store, a folder: ``results`` appears in it when all is done.
     bed : path
+        Regions, for whole maps; with ``motifs`` for pairs of motifs instead.
+    vcf : path
+        Or variants, each in the middle of its sequence.
+    motifs : path, optional
+        MEME, JASPAR or HOMER file of motifs to find in the regions; every pair is a row.
+    threshold : float
+        Largest p of a motif's hit.
+    flank : int, optional
+        Bases read on each side of a variant; None for all.
     fit, stride, ends, strands
         How windows lie over regions: "centre" or "tile"; at ends of contigs "error", "pad" or
         "skip"; "forward", "bed" or "both" strands.
@@ -225,6 +117,9 @@ def score(
         ones of these make the table, and the summary says how many more there are.
     keep : {"significant", "maps"}
         "maps" keeps every score too, in ``maps.zarr``; use ``window`` with it.
+    export : sequence of {"bedpe", "bed", "bigwig"}
+        Write these for genome browsers too: the significant interactions as arcs and as BED12; the
+        attributions, and the strongest interaction of each base, as bigWig.
     chunk : int, optional
         Regions done at a time, by size of a map as a rule.
     workers : int
@@ -261,9 +156,23 @@ def score(
         "maxpool": maxpool, "epsilon": epsilon, "sources": sources, "targets": targets,
         "window": window, "backend": backend, "memory_limit": memory_limit,
     }  # fmt: skip
-    job = region_job(
-        model, genome, bed, settings, judging, fit=fit, stride=stride, ends=ends, strands=strands,
-        top=top, keep=keep, chunk=chunk, progress=progress,
-    )  # fmt: skip
+    if (bed is None) == (vcf is None):
+        raise SettingsError("bed, vcf: give one of them, regions or variants")
+    where: dict[str, Any] = {"fit": fit, "stride": stride, "ends": ends, "strands": strands}
+    if vcf is not None and motifs is not None:
+        raise SettingsError("motifs: are found in regions; give bed with them, not vcf")
+    if bed is not None and motifs is None:
+        job = region_job(
+            model, genome, bed, settings, judging, **where, top=top, keep=keep,
+            export=tuple(export), chunk=chunk, progress=progress,
+        )  # fmt: skip
+    else:
+        rows_of: Any = vcf if bed is None else bed
+        if keep != "significant" or export:
+            raise SettingsError("keep, export: are for whole maps of regions; leave them out")
+        job = table_job(
+            model, genome, rows_of, settings, judging, motifs=motifs,
+            threshold=threshold, flank=flank, windows=where, chunk=chunk,
+        )  # fmt: skip
     runner = make_runner(workers, threads, scheduler, job.settings["backend_used"])
     return run_job(job, out, runner, resume=resume, progress=progress)

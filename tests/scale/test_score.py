@@ -18,7 +18,7 @@ import dfim_fast
 from dfim_fast.errors import InputError, OutputError, SettingsError
 from dfim_fast.io.regions import read_windows
 from dfim_fast.io.score_store import ScoreStore
-from dfim_fast.scale import score as score_module
+from dfim_fast.scale import score_jobs as score_module
 from dfim_fast.scale import score_run
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "two_outputs_dynamo.onnx"
@@ -329,3 +329,67 @@ def test_a_folder_of_something_else_is_left_alone(model, genome, tmp_path):
     with pytest.raises(OutputError, match="not empty and holds no run"):
         run(model, genome, tmp_path, resume=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.txt"]
+
+
+def test_exports_open_in_other_readers(model, genome, tmp_path):
+    import pyBigWig
+
+    out = run(model, genome, tmp_path / "s", export=("bedpe", "bed", "bigwig")).store / "results"
+    table = pd.read_parquet(out / "interactions.parquet")
+    arcs = pd.read_csv(out / "interactions.bedpe", sep="\t")
+    assert len(arcs) == len(table)
+    assert set(zip(arcs["start1"], arcs["start2"], strict=True)) == set(
+        zip(table["source"], table["target"], strict=True)
+    )
+    blocks = pd.read_csv(out / "interactions.bed", sep="\t", header=None)
+    assert len(blocks) == len(table)
+    group = zarr.open_group(str(out / "regions.zarr"), mode="r")
+    with pyBigWig.open(str(out / "attributions.output_0_0.bw")) as track:
+        found = track.values("one", 0, 37)  # of the first window alone
+    assert np.array_equal(np.array(found, np.float32), group["attributions"][0, 0, :37])
+
+
+def test_variants_are_rows_judged_together(model, genome, tmp_path):
+    bases = pysam.FastaFile(str(genome / "g.fa")).fetch("one")
+    lines = ["##fileformat=VCFv4.2", "##contig=<ID=one>"]
+    lines += ["#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    for pos in (5, 40, 120, 200, 310):
+        alt = "G" if bases[pos - 1] != "G" else "A"
+        lines.append(f"one\t{pos}\t.\t{bases[pos - 1]}\t{alt}\t.\t.\t.")
+    vcf = tmp_path / "v.vcf"
+    vcf.write_text("\n".join(lines) + "\n")
+    given = {"method": "gradient", "task": [0, 1], "progress": False}
+    stores = [
+        dfim_fast.score(model, genome / "g.fa", tmp_path / f"s{chunk}", vcf=vcf, chunk=chunk,
+                        alpha=0.9, **given)
+        for chunk in (2, 100)
+    ]  # fmt: skip
+    assert contents(stores[0].store) == contents(stores[1].store)
+    table = stores[0].interactions
+    with pytest.warns(UserWarning, match="left out"):
+        expected = dfim_fast.variant_interactions(model, genome / "g.fa", vcf, **given)
+    assert np.array_equal(table["fis"], expected["fis"])
+    first = table.iloc[0]
+    assert bases[first["target"]] == first["target_base"]
+    assert table["p"].between(0, 1).all()
+
+
+def test_motif_pairs_are_rows_judged_together(model, genome, tmp_path):
+    motif = "MEME version 4\n\nALPHABET= ACGT\n\n"
+    for name, word in (("one", "AC"), ("two", "GT")):
+        motif += f"MOTIF {name}\nletter-probability matrix: alength= 4 w= 4 nsites= 20\n"
+        for letter in word * 2:
+            motif += " ".join("0.97" if base == letter else "0.01" for base in "ACGT") + "\n"
+        motif += "\n"
+    (tmp_path / "m.meme").write_text(motif)
+    stores = [
+        dfim_fast.score(model, genome / "g.fa", tmp_path / f"s{chunk}", bed=genome / "r.bed",
+                        motifs=tmp_path / "m.meme", threshold=0.05, chunk=chunk,
+                        method="gradient", progress=False)
+        for chunk in (2, 100)
+    ]  # fmt: skip
+    assert contents(stores[0].store) == contents(stores[1].store)
+    table = stores[0].interactions
+    assert {"one", "two"} >= set(table["source"])
+    assert (table["source_end"] - table["source_start"] == 4).all()
+    assert table["q"].notna().all()

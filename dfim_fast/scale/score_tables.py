@@ -1,0 +1,265 @@
+"""Variants and motif pairs at any number: a row for each, judged by all of them together."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dfim_fast.errors import InputError
+from dfim_fast.io.genome import open_genome, quiet_htslib
+from dfim_fast.io.motifs import scan as scan_motifs
+from dfim_fast.io.regions import Windows
+from dfim_fast.io.score_store import ScoreStore
+from dfim_fast.io.tables import ParquetRows
+from dfim_fast.io.vcf import cut_variants
+from dfim_fast.maps.model import Model
+from dfim_fast.maps.motif import motif_interactions
+from dfim_fast.maps.pairs import COLUMNS as PAIR_COLUMNS
+from dfim_fast.maps.variant import COLUMNS as VARIANT_COLUMNS
+from dfim_fast.scale.score_work import Arrays
+from dfim_fast.scale.variants import variant_interactions
+from dfim_fast.sequence.one_hot import encode
+from dfim_fast.stats.histogram import bin_of
+from dfim_fast.stats.null import null_map
+from dfim_fast.stats.tallied import STRATA, TalliedSignificance, stratum_of
+from dfim_fast.stats.tally import Tally
+
+JUDGED = {
+    "chrom": "contig; positions are on it, 0-based",
+    "p": "p-value under the null",
+    "q": "p corrected for all tests of the run",
+    "significant": "q <= alpha",
+}
+COLUMNS = {**PAIR_COLUMNS, **VARIANT_COLUMNS, **JUDGED}
+TABLES = {"variants": "variants.parquet", "motifs": "motif_pairs.parquet"}
+
+
+@dataclass
+class TableWork:
+    """Rows and null rows of a chunk, as arrays; what they are of is for subclasses.
+
+    Attributes
+    ----------
+    model : Model
+    settings : dict
+        Of `interaction_map`, without sources, targets and window.
+    tasks : list of str
+    sampled : ndarray (N,) bool
+        What the null is taken from.
+    n_null : int
+    exact : bool
+    """
+
+    model: Model
+    settings: dict[str, Any]
+    tasks: list[str]
+    sampled: np.ndarray
+    n_null: int
+    exact: bool
+    threads: int = field(default=1, kw_only=True)
+
+    def setup(self) -> None:
+        """Nothing is shared between chunks but the model."""
+
+    def __call__(self, chunk: tuple[int, int]) -> tuple[Arrays, float]:
+        """Columns of the chunk's rows and its tallies, and the seconds that they took."""
+        begin = time.perf_counter()
+        given = {**self.settings, "threads": self.threads, "progress": False}
+        table, null = self.tables(*chunk, given)
+        arrays: Arrays = {"masked": np.array(0)}
+        if table is not None:
+            for name in table:
+                values = table[name].to_numpy()
+                arrays[f"column_{name}"] = (
+                    values if values.dtype.kind in "biuf" else values.astype(str)
+                )
+        for name, rows in (("scores", table), ("null", null)):
+            arrays.update(self._tally(rows).to_arrays(name))
+        return arrays, time.perf_counter() - begin
+
+    def tables(
+        self, first: int, last: int, given: dict[str, Any]
+    ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+        """Rows and null rows; None where there are none."""
+        raise NotImplementedError
+
+    def _tally(self, table: pd.DataFrame | None) -> Tally:
+        tally = Tally(len(self.tasks) * STRATA)
+        if table is None:
+            return tally
+        pool = pools(table, self.tasks)
+        level = _levels(table["fis"].to_numpy(np.float64), self.exact)
+        for number in np.unique(pool):
+            tally.add_values(int(number), level[pool == number])
+        return tally
+
+
+@dataclass
+class VariantWork(TableWork):
+    """Variants, each in the middle of a sequence cut from the genome.
+
+    Attributes
+    ----------
+    genome : str
+    variants : DataFrame
+        As `usable` leaves them.
+    flank : int or None
+    """
+
+    genome: str
+    variants: pd.DataFrame
+    flank: int | None
+
+    def tables(
+        self, first: int, last: int, given: dict[str, Any]
+    ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+        """Rows of variants ``first`` to ``last``, and of other changes with as large an effect."""
+        table = variant_interactions(
+            self.model, self.genome, self.variants.iloc[first:last], self.flank, **given
+        )
+        place = table["sequence"].str.extract(r"^(.*):(\d+)-\d+$")
+        start = place[1].astype(np.int64)
+        table = table.assign(source=table["source"] + start, target=table["target"] + start)
+        table.insert(0, "chrom", place[0])
+        (chosen,) = np.nonzero(self.sampled[first:last])
+        if not len(chosen):
+            return table, None
+        names, sequences, own = cut_variants(
+            self.variants.iloc[first + chosen], self.genome, self.model.sequence_length
+        )
+        null: Any = null_map(self.model, sequences, "matched", self.n_null, variants=own,
+                             flank=self.flank, names=names, **given)  # fmt: skip
+        return table, null
+
+
+@dataclass
+class MotifWork(TableWork):
+    """Pairs of motifs found in windows of a genome.
+
+    Attributes
+    ----------
+    windows : Windows
+    motifs : mapping of str to ndarray (4, width)
+    threshold : float
+        Largest p of a hit.
+    """
+
+    windows: Windows
+    motifs: Mapping[str, np.ndarray]
+    threshold: float
+
+    def tables(
+        self, first: int, last: int, given: dict[str, Any]
+    ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+        """Pairs of windows ``first`` to ``last``, and of the same spans in shuffles of some."""
+        rows = np.arange(first, last)
+        texts = self.windows.sequences(first, last)
+        names = [self.windows.name(row) for row in range(first, last)]
+        try:
+            found = scan_motifs(self.motifs, encode(texts, self.windows.length, names),
+                                self.threshold)  # fmt: skip
+        except InputError:  # no motif in any of them
+            return None, None
+        count = found.groupby("sequence")["start"].transform("size")
+        found = found[count > 1]
+        if found.empty:
+            return None, None
+        kept = np.unique(found["sequence"])
+        table = self._pairs(kept, texts, found, given)
+        row = rows[kept[table["sequence"].astype(int)]]
+        table = table.assign(sequence=[self.windows.name(n) for n in row.tolist()])
+        for side in ("source", "target"):
+            ends = [self.windows.places(row, table[f"{side}_{end}"].to_numpy() - last_base)
+                    for end, last_base in (("start", 0), ("end", 1))]  # fmt: skip
+            table[f"{side}_start"] = np.minimum(*ends)
+            table[f"{side}_end"] = np.maximum(*ends) + 1
+        contigs = np.array(self.windows.contigs, dtype=object)
+        table.insert(0, "chrom", contigs[self.windows.contig[row]])
+        chosen = kept[self.sampled[first + kept]]
+        if not len(chosen):
+            return table, None
+        own = found[found["sequence"].isin(chosen)]
+        own = own.assign(sequence=np.searchsorted(chosen, own["sequence"]))
+        null: Any = null_map(self.model, [texts[i] for i in chosen], "dinucleotide", self.n_null,
+                             features=own, **given)  # fmt: skip
+        return table, null
+
+    def _pairs(
+        self, kept: np.ndarray, texts: list[str], found: pd.DataFrame, given: dict[str, Any]
+    ) -> pd.DataFrame:
+        own = found.assign(sequence=np.searchsorted(kept, found["sequence"]))
+        return motif_interactions(self.model, [texts[i] for i in kept], own, **given)
+
+
+def usable(
+    variants: pd.DataFrame, genome: str | os.PathLike[str], length: int
+) -> pd.DataFrame:
+    """Variants whose sequence of ``length`` lies on its contig.
+
+    Raises
+    ------
+    InputError
+        If none is left.
+    """
+    with quiet_htslib(), open_genome(genome) as opened:
+        sizes = dict(zip(opened.references, opened.lengths, strict=True))
+    # a contig that the genome lacks is refused where it is read, with its name
+    size = variants["chrom"].map(sizes).fillna(np.inf)
+    start = variants["pos"] - 1 - length // 2
+    inside = variants[(start >= 0) & (start + length <= size)].reset_index(drop=True)
+    if inside.empty:
+        raise InputError(
+            f"variants: all {len(variants)} are nearer to a contig's end than the model's {length} "
+            "bases reach"
+        )
+    return inside
+
+
+def pools(table: pd.DataFrame, tasks: list[str]) -> np.ndarray:
+    """Tallied pool (n,) of each row."""
+    task = table["task"].map({name: k for k, name in enumerate(tasks)}).to_numpy(np.int64)
+    return task * STRATA + stratum_of(table["distance"].to_numpy())
+
+
+def write_rows(
+    store: ScoreStore, path: Path, judge: TalliedSignificance, about: Mapping[str, Any]
+) -> tuple[int, pd.DataFrame]:
+    """Write the table of a run, p and q with every row.
+
+    Returns
+    -------
+    rows : int
+    strongest : DataFrame
+        The significant rows of largest \\|FIS\\|.
+    """
+    best = pd.DataFrame()
+    with ParquetRows(path, COLUMNS, about) as out:
+        for _, _, part in store.parts():
+            arrays = store.read(part)
+            table = pd.DataFrame({
+                name.removeprefix("column_"): values.astype(object)
+                if values.dtype.kind == "U" else values
+                for name, values in arrays.items() if name.startswith("column_")
+            })  # fmt: skip
+            if table.empty:
+                continue
+            pool = pools(table, judge.tasks)
+            fis = table["fis"].to_numpy(np.float64)
+            p, q = judge.judge(pool // STRATA, pool % STRATA, fis)
+            table = table.assign(p=p, q=q, significant=q <= judge.alpha)
+            out.add(table)
+            best = pd.concat([best, table[table["significant"]]], ignore_index=True)
+            order = np.argsort(-best["fis"].abs().to_numpy(), kind="stable")[:10]
+            best = best.iloc[order].reset_index(drop=True)
+    return out.rows, best
+
+
+def _levels(values: np.ndarray, exact: bool) -> np.ndarray:
+    return values if exact else bin_of(values).astype(np.float64)
