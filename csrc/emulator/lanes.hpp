@@ -131,6 +131,11 @@ public:
     void store(const WInt& at, const WFloat& value) const {
         for (int i = 0; i < LANES; ++i) own()[checked(at.v[i])] = value.v[i];
     }
+    WFloat load(const WInt& at) const {
+        WFloat out;
+        for (int i = 0; i < LANES; ++i) out.v[i] = own()[checked(at.v[i])];
+        return out;
+    }
     Four four(int at) const {
         Four out;
         if (at % 4 != 0) throw emulator::Fault("four numbers that are not aligned");
@@ -199,6 +204,13 @@ inline WDouble to_double(const WFloat& a) {
     for (int i = 0; i < LANES; ++i) out.v[i] = a.v[i];
     return out;
 }
+inline unsigned lane_bits(const WBool& a) {
+    unsigned bits = 0;
+    for (int i = 0; i < LANES; ++i) bits |= static_cast<unsigned>(a.v[i]) << i;
+    return bits;
+}
+inline int lowest(unsigned bits) { return __builtin_ctz(bits); }
+inline WFloat broadcast(const WFloat& a, int lane) { return WFloat(a.v[lane]); }
 inline bool any_lane(const WBool& a) {
     bool found = false;
     for (int i = 0; i < LANES; ++i) found |= a.v[i];

@@ -11,6 +11,7 @@
 #include "pool.cuh"
 #include "segment.cuh"
 #include "shuffle.cuh"
+#include "walk.cuh"
 
 #define DFIM_KERNELS(X)                                                              \
     X(affine_backward) X(affine_forward) X(average_backward) X(average_forward)      \
@@ -21,4 +22,4 @@
     X(grouped_forward) X(importance_sums) X(joint_backward) X(joint_forward)         \
     X(lost_groups) X(lost_rows) X(max_backward) X(max_forward) X(max_rescale)        \
     X(one_hot) X(own_change) X(pick) X(segment_backward) X(segment_forward)          \
-    X(shuffle) X(unflatten)
+    X(shuffle) X(unflatten) X(walk)

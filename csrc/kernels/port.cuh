@@ -66,6 +66,7 @@ struct Scratch {
     float* first;
 
     DFIM_DEVICE void store(WInt at, WFloat value) const { first[at] = value; }
+    DFIM_DEVICE WFloat load(WInt at) const { return first[at]; }
     // Four numbers from a multiple of four on, the same for all lanes.
     DFIM_DEVICE Four four(int at) const { return *reinterpret_cast<const Four*>(first + at); }
 };
@@ -95,6 +96,12 @@ DFIM_DEVICE inline WInt to_int(T value) {
     return static_cast<int>(value);
 }
 DFIM_DEVICE inline WDouble to_double(WFloat value) { return static_cast<double>(value); }
+// A bit for each lane, lane 0 lowest; the lowest bit that is set; and one lane's value for all.
+DFIM_DEVICE inline unsigned lane_bits(WBool value) { return __ballot_sync(0xffffffffu, value); }
+DFIM_DEVICE inline int lowest(unsigned bits) { return __ffs(static_cast<int>(bits)) - 1; }
+DFIM_DEVICE inline WFloat broadcast(WFloat value, int lane) {
+    return __shfl_sync(0xffffffffu, value, lane);
+}
 DFIM_DEVICE inline bool any_lane(WBool value) { return __any_sync(0xffffffffu, value) != 0; }
 
 // f(a...) lane by lane, where live.

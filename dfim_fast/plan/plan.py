@@ -10,6 +10,7 @@ from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Rule
 from dfim_fast.plan.cones import Cones
 from dfim_fast.plan.cost import Cost, count
+from dfim_fast.plan.walk import walkable
 
 METHODS = (
     "deeplift",
@@ -127,6 +128,11 @@ class Plan:
             rows = f"{node.shape[0]:6d} x {node.shape[1]:<5d}"
             lines.append(f"  {i:3d}  {node.op.describe():28s} {rows} {self._rows(i)}".rstrip())
         lines.append(f"{self.strategy}: {self.reason}")
+        if self.rule.plain:
+            found = walkable(g, self.tasks)
+            layers = f"layer by layer, since {found}"
+            walk = "one fused walk for each position and its three mutants"
+            lines.append("on a GPU: " + (layers if isinstance(found, str) else walk))
         c = self.cost
         lines.append(
             f"multiply-adds a sequence: naive {count(c.naive)} (forward {count(c.forward)}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from dfim_fast.backends.base import Backend, Effects, Into, SequenceMap
 from dfim_fast.backends.cuda.device import Device
+from dfim_fast.backends.cuda.fused import FusedWalk
 from dfim_fast.backends.cuda.layers.all import unsupported
 from dfim_fast.backends.cuda.network import Network
 from dfim_fast.backends.cuda.results import EffectRows, MapRows, Rows, Targets, own_rows
@@ -55,6 +56,7 @@ class CudaBackend(Backend):
         if plan.memory_limit == DEFAULT_MEMORY:
             self.budget = max(plan.memory_limit, int(SHARE * device.free_memory()))
         self.engine = StagedEngine(self.network, plan, self.budget, plan.cost.mutants)
+        self.walk = FusedWalk.of(self.network, plan, self.budget)
         self.targets = Targets(plan, device)
 
     def references(
@@ -81,9 +83,13 @@ class CudaBackend(Backend):
     def on_device(self, one: np.ndarray, references: np.ndarray | Shuffled | None) -> MapRows:
         """The map of one sequence (4, L) with its references (R, 4, L), left on the device."""
         mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
-        original, base, down = self._original(self.engine, one, references)
+        also = () if self.walk is None else self.walk.nodes
+        original, base, down = self._original(self.engine, one, references, also)
         rows = MapRows(self.engine, self.targets, original, base)
-        self._fill(self.engine, rows, mutants, base, down)
+        if self.walk is None:
+            self._fill(self.engine, rows, mutants, base, down)
+        else:
+            self.walk.fill(self.engine, rows, mutants, base, down)
         return rows
 
     def effects(
@@ -105,11 +111,15 @@ class CudaBackend(Backend):
             yield rows.finish()
 
     def _original(
-        self, engine: StagedEngine, one: np.ndarray, own: np.ndarray | Shuffled | None
+        self,
+        engine: StagedEngine,
+        one: np.ndarray,
+        own: np.ndarray | Shuffled | None,
+        also: Container[int] = (),
     ) -> tuple[Original, list[View], list[dict[int, View]]]:
         """One sequence up and down, with its importance by task."""
         original = engine.original(one.T, own)
-        down = [engine.down(task, original) for task in self.network.tasks]
+        down = [engine.down(task, original, also) for task in self.network.tasks]
         return original, [engine.original_importance(original, d) for d in down], down
 
     def _fill(

@@ -9,7 +9,7 @@ import numpy as np
 
 from dfim_fast.backends.base import Effects, Into, SequenceMap
 from dfim_fast.backends.cuda.device import Buffer, Device
-from dfim_fast.backends.cuda.staged import Chunk, Original, StagedEngine
+from dfim_fast.backends.cuda.staged import Original, Part, StagedEngine
 from dfim_fast.backends.cuda.views import View
 from dfim_fast.backends.rows import (
     covers_all,
@@ -70,12 +70,10 @@ class Rows(ABC):
         self.importance = np.stack([f.T for f in found], axis=1)  # (G, K, L)
 
     @abstractmethod
-    def add(
-        self, task: int, first: int, chunk: Chunk, importance: View, scores: np.ndarray
-    ) -> None:
+    def add(self, task: int, first: int, chunk: Part, importance: View, scores: np.ndarray) -> None:
         """Enter importance and scores (M,) of a chunk, whose mutants count from ``first``."""
 
-    def own_change(self, chunk: Chunk, importance: View) -> np.ndarray:
+    def own_change(self, chunk: Part, importance: View) -> np.ndarray:
         """Importance lost inside the replaced span (G, M)."""
         groups = self.engine.groups
         out = self.device.allocate(4 * chunk.count * groups)
@@ -121,9 +119,7 @@ class MapRows(Rows):
             self.map.delta_error = delta_error(attributions, original.scores, expected)
         self.sums = self.map.delta_error is not None and covers_all(plan)
 
-    def add(
-        self, task: int, first: int, chunk: Chunk, importance: View, scores: np.ndarray
-    ) -> None:
+    def add(self, task: int, first: int, chunk: Part, importance: View, scores: np.ndarray) -> None:
         source, base = chunk.mutants.slot.T
         place = self.device.upload((4 * source + base).astype(np.int32))
         offset = task * self.each
@@ -147,7 +143,7 @@ class MapRows(Rows):
         if self.sums:
             self._check(task, chunk, importance, scores)
 
-    def _check(self, task: int, chunk: Chunk, importance: View, scores: np.ndarray) -> None:
+    def _check(self, task: int, chunk: Part, importance: View, scores: np.ndarray) -> None:
         """Summation-to-delta of the mutants, from sums over all positions."""
         out = self.device.allocate(8 * chunk.count)
         self.device.launch(
@@ -211,9 +207,7 @@ class EffectRows(Rows):
             mean = group_mean(plan, self.importance)
             self.effects.delta_error = delta_error(mean, original.scores, original.expected)
 
-    def add(
-        self, task: int, first: int, chunk: Chunk, importance: View, scores: np.ndarray
-    ) -> None:
+    def add(self, task: int, first: int, chunk: Part, importance: View, scores: np.ndarray) -> None:
         where = slice(first, first + chunk.count)
         place = self.device.upload(np.arange(first, first + chunk.count, dtype=np.int32))
         self.device.launch(

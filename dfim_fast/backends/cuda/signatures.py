@@ -90,6 +90,7 @@ class Signature:
 
 
 TILE = 4 * 8 * 32  # bytes of scratch that csrc/kernels/tile.cuh works in
+WALK = 4 * 6144  # and csrc/kernels/walk.cuh: two warps' rings are the 48 KB that any GPU gives
 
 
 def _signature(text: str, warps: int = 8, scratch: int = 0) -> Signature:
@@ -226,4 +227,12 @@ KERNELS: dict[str, Signature] = {
         warps=1,
     ),
     "unflatten": _signature("View y, View x, int position_fastest, int add, int items"),
+    "walk": _signature(
+        "View out, float* gained, float* after, int each, const unsigned long long* tensors, "
+        "const int* layers, const float* slopes, int count, const int* pool, const float* bias, "
+        "const float* x, const float* r, const float* g, const int* first, const int* gamma, int "
+        "method, int projected, int shares, int references, float epsilon, int items",
+        warps=2,
+        scratch=WALK,
+    ),
 }

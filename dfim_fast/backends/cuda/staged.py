@@ -8,6 +8,7 @@ together, and only rows of results leave the device.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +47,8 @@ class Original:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Some mutants of one sequence on the device.
+class Part:
+    """Some mutants of one sequence.
 
     Attributes
     ----------
@@ -56,12 +57,6 @@ class Chunk:
     first, span : Buffer (M,) int32
         Start and width of what is replaced.
     source : Buffer (M,) int32
-        Source of each mutant.
-    acts : dict of Value
-    pairs : Pairs
-        Each mutant against each reference, the reference fastest.
-    pair_source, zeros : Buffer (M * R,) int32
-        Source of each pair's mutant; and the number of the one sequence.
     """
 
     count: int
@@ -69,6 +64,21 @@ class Chunk:
     first: Buffer
     span: Buffer
     source: Buffer
+
+
+@dataclass(frozen=True)
+class Chunk(Part):
+    """Some mutants of one sequence, passed forward.
+
+    Attributes
+    ----------
+    acts : dict of Value
+    pairs : Pairs
+        Each mutant against each reference, the reference fastest.
+    pair_source : Buffer (M * R,) int32
+    zeros : Buffer (M * R,) int32
+    """
+
     acts: Acts
     pairs: Pairs
     pair_source: Buffer
@@ -148,10 +158,10 @@ class StagedEngine:
             found.append(self.device.read(out, (items,)))
         return np.stack(found)
 
-    def down(self, task: Task, original: Original) -> dict[int, View]:
+    def down(self, task: Task, original: Original, also: Container[int] = ()) -> dict[int, View]:
         """Gradients or multipliers (R, L, C) of the original by whole passes.
 
-        At every node where mutants read them as their base, and at the input.
+        At every node where mutants read them as their base, at the input, and at some nodes more.
         """
         zeros = self.device.upload(np.zeros(self.count, np.int32))
         below = self.network.graph.ancestors(task.node)
@@ -165,7 +175,9 @@ class StagedEngine:
             lambda i, channels, won=False: self._whole(i, channels, self.count),
         )
         far = self.far is not None
-        return {i: view for i, view in walk if i == 0 or far or self.differing.has_base(i)}
+        return {
+            i: view for i, view in walk if i == 0 or far or i in also or self.differing.has_base(i)
+        }
 
     def importance(
         self,
@@ -201,14 +213,16 @@ class StagedEngine:
 
     # -- passes over mutants --------------------------------------------------------------------
 
+    def part(self, mutants: Mutants) -> Part:
+        """Some mutants, named on the device."""
+        arrays = (mutants.start, mutants.width, mutants.slot[:, 0])
+        first, span, source = (self.device.upload(a.astype(np.int32)) for a in arrays)
+        return Part(len(mutants), mutants, first, span, source)
+
     def chunk(self, original: Original, mutants: Mutants) -> Chunk:
         """Pass some mutants of a sequence forward."""
-        count = len(mutants)
-        source = mutants.slot[:, 0].astype(np.int32)
-        first, span = (
-            self.device.upload(a.astype(np.int32)) for a in (mutants.start, mutants.width)
-        )
-        on_device = self.device.upload(source)
+        part = self.part(mutants)
+        count, on_device = part.count, part.source
         owner = self.device.upload(np.zeros(count, np.int32))
 
         def room(i: int, channels: int, won: bool = False) -> View:
@@ -224,8 +238,8 @@ class StagedEngine:
             x.pack(),
             original.acts[0].y.pack(),
             columns.address,
-            first.address,
-            span.address,
+            part.first.address,
+            part.span.address,
             mutants.columns.shape[1],
             count,
         )
@@ -237,12 +251,12 @@ class StagedEngine:
         return Chunk(
             count,
             mutants,
-            first,
-            span,
-            on_device,
+            part.first,
+            part.span,
+            part.source,
             acts,
             Pairs(len(pair), window, reference),
-            self.device.upload(np.repeat(source, self.count)),
+            self.device.upload(np.repeat(mutants.slot[:, 0].astype(np.int32), self.count)),
             zeros,
         )
 

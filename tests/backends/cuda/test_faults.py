@@ -114,7 +114,7 @@ def test_divergence_is_a_compile_error(tmp_path, line, compiles):
     assert (done.returncode == 0) is compiles, done.stderr
 
 
-# Every kernel of three networks, with one host thread for each warp.
+# Every kernel of four networks, one of them by the fused walk, with one host thread for each warp.
 WATCHED = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -124,7 +124,8 @@ from backends.running import inputs, plan_for
 from dfim_fast.backends.cuda import emulator
 from dfim_fast.backends.select import make_backend
 emulator.LIBRARY = Path({library!r})
-for name in ("max_pool_overlap_legacy.onnx", "convnext_legacy.onnx", "siamese_legacy.onnx"):
+for name in ("max_pool_overlap_legacy.onnx", "convnext_legacy.onnx", "siamese_legacy.onnx",
+             "global_max_legacy.onnx"):
     plan = plan_for(name, n_references=2, sources=[0, 9])
     x, references = inputs(plan, 1)
     (found,) = make_backend("emulator", plan).maps(x, references)

@@ -6,10 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dfim_fast.backends.cuda import far, native, shuffles, sources
+from dfim_fast.backends.cuda import far, fused, native, shuffles, sources
 from dfim_fast.backends.cuda.layers import convolution, gates, joints, segments
-from dfim_fast.backends.cuda.signatures import KERNELS, TILE, VIEW, Signature
+from dfim_fast.backends.cuda.signatures import KERNELS, TILE, VIEW, WALK, Signature
 from dfim_fast.errors import BackendError
+from dfim_fast.plan import walk
 
 ENTRY = re.compile(r"^DFIM_KERNEL\((\w+), (\d+),\s*\((.*?)\)\) \{", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"^constexpr int (\w+) = (\d+);", re.MULTILINE)
@@ -42,6 +43,8 @@ def test_numbers_of_steps_joints_and_segments():
     assert numbers["STACK"] == gates.STACK
     assert numbers["LANES"] == segments.LANES == shuffles.LANES == native.LANES
     assert numbers["PAIRS"] == far.PAIRS
+    assert numbers["ALTERNATES"] == walk.ALTERNATES
+    assert numbers["WALK_SCRATCH"] == walk.SCRATCH
     assert numbers["TILE_ROWS"] == convolution.TILE_ROWS
     assert numbers["LANES"] * 2 == convolution.TILE_COLUMNS
 
@@ -50,10 +53,19 @@ def test_scratch_is_declared_where_it_is_used():
     text = sources.source()
     starts = [match.start() for match in ENTRY.finditer(text)] + [len(text)]
     bodies = (text[a:b] for a, b in pairwise(starts))
-    used = {ENTRY.findall(body)[0][0] for body in bodies if "scratch(TILE_SCRATCH)" in body}
-    assert used == {name for name, signature in KERNELS.items() if signature.scratch}
-    assert {s.scratch for s in KERNELS.values()} == {0, TILE}
+    bodies = {ENTRY.findall(body)[0][0]: body for body in bodies}
+    for macro, size in (("TILE_SCRATCH", TILE), ("WALK_SCRATCH", WALK)):
+        used = {name for name, body in bodies.items() if f"scratch({macro})" in body}
+        assert used == {name for name, signature in KERNELS.items() if signature.scratch == size}
+    assert {s.scratch for s in KERNELS.values()} == {0, TILE, WALK}
     assert convolution.TILE_ROWS * 4 * segments.LANES == TILE
+    assert 4 * walk.SCRATCH == WALK
+
+
+def test_a_layer_of_the_walk_is_laid_out_as_the_table():
+    (body,) = re.findall(r"struct WalkLayer \{(.*?)\};", sources.source(), re.DOTALL)
+    fields = re.findall(r"^    int (\w+);", body, re.MULTILINE)
+    assert fields == list(fused.COLUMNS)
 
 
 def test_a_view_is_laid_out_as_the_compilers_lay_it_out():
