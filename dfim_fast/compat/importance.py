@@ -41,7 +41,7 @@ SHUFFLES = (None, "None", "random", "dinuc")
 def compute_importance(
     model: Any,
     sequences: Any,
-    tasks: Sequence[int],
+    tasks: Sequence[int | str],
     score_type: str = "gradient_input",
     find_scores_layer_idx: int = 0,
     target_layer_idx: int = -2,
@@ -54,7 +54,7 @@ def compute_importance(
     strict: bool = False,
     backend: str = "auto",
     progress: bool = False,
-) -> dict[int, np.ndarray]:
+) -> dict[Any, np.ndarray]:
     """Importance scores times the input.
 
     Rows that are mutants of another row (one base changed, or one span without a base any more) are
@@ -66,8 +66,8 @@ def compute_importance(
     model : Model, path, or Keras or PyTorch model
     sequences : array (n, L, 4)
         Such as `generate_mutants_and_key` makes.
-    tasks : list of int
-        Columns of the model's output.
+    tasks : list of int or str
+        Columns of the model's output, or their names.
     score_type : str
         - ``"gradient_input"``: ``x * gradient * (x - reference)``.
         - ``"deeplift"``: DeepLIFT with Rescale after convolutions, RevealCancel after dense layers.
@@ -119,7 +119,7 @@ def compute_importance(
         origin = np.full(len(rows), -1, np.int64)
     else:
         origin = find_originals(rows, mutated_seq_key)
-    wanted = [int(task) for task in tasks]
+    wanted = task_list(tasks)
     maker: Constant | Shuffles = Constant(reference_gc)
     if reference_shuffle_type not in (None, "None"):
         maker = Shuffles(str(reference_shuffle_type), num_refs_per_seq, seed, strict)
@@ -129,6 +129,13 @@ def compute_importance(
     if not strict:  # where there is no base, none is observed
         found *= rows == 1
     return dict(zip(wanted, found, strict=True))
+
+
+def task_list(tasks: Any) -> list[Any]:
+    """Tasks as a list, from one of them or several."""
+    if isinstance(tasks, str | int | np.integer):
+        return [tasks]
+    return [int(task) if isinstance(task, np.integer) else task for task in tasks]
 
 
 def method_of(score_type: str) -> str:
@@ -175,7 +182,12 @@ class Scorer:
     """
 
     def __init__(
-        self, model: Model, tasks: list[int], method: str, maker: Constant | Shuffles, backend: str
+        self,
+        model: Model,
+        tasks: list[int | str],
+        method: str,
+        maker: Constant | Shuffles,
+        backend: str,
     ) -> None:
         self.model, self.tasks, self.method = model, tasks, method
         self.maker, self.backend = maker, backend

@@ -17,7 +17,7 @@ from dfim_fast.plan.planner import make_plan
 def whole_rows(
     model: Model,
     rows: np.ndarray,
-    tasks: list[int],
+    tasks: list[int | str],
     method: str,
     references: np.ndarray,
     backend: str,

@@ -177,6 +177,14 @@ def test_wrong_settings_are_named(settings, text):
         core.compute_importance(MODEL, X, **{"tasks": [0], **settings})
 
 
+def test_tasks_go_by_number_or_name_one_or_several():
+    name = MODEL.task_names[1]
+    by_name = core.compute_importance(MODEL, X, [name, 0], backend="reference")
+    by_number = core.compute_importance(MODEL, X, 1, backend="reference")
+    assert list(by_name) == [name, 0]
+    np.testing.assert_array_equal(by_name[name], by_number[1])
+
+
 def test_a_wrong_length_is_named():
     with pytest.raises(InputError, match=f"have length 70, .* takes {LENGTH}"):
         core.compute_importance(MODEL, X[:, :70], [0])
