@@ -69,25 +69,28 @@ def test_equals_a_pass_for_each_row(score_type, gc):
     assert strict[0][1, 10:16].any() == (gc == 0 or score_type in UNCOMPARED)
 
 
-@pytest.mark.parametrize("kind", ["random", "dinuc"])
-def test_mutants_share_the_references_of_their_original(kind):
+@pytest.mark.parametrize(
+    ("kind", "score_type"),
+    [("random", "rescale_all_layers"), ("dinuc", "gradient_input"), ("dinuc", "deeplift")],
+)
+def test_mutants_share_the_references_of_their_original(kind, score_type):
     rows, _ = mixed()
     origin = find_originals(rows)
     references = Shuffles(kind, 3, 1)(rows.swapaxes(1, 2)).swapaxes(2, 3)
     shared = references[np.where(origin < 0, np.arange(len(rows)), origin)]
     settings = {"reference_shuffle_type": kind, "num_refs_per_seq": 3, "backend": "reference"}
-    found = core.compute_importance(MODEL, rows, [0], "rescale_all_layers", **settings)[0]
-    wanted = passes_of(rows, "rescale_all_layers", shared)
+    found = core.compute_importance(MODEL, rows, [0], score_type, **settings)[0]
+    wanted = passes_of(rows, score_type, shared)
     observed = rows == 1
     scale = np.abs(wanted).max()
     np.testing.assert_allclose(found[observed], wanted[observed], rtol=0, atol=1e-6 * scale)
     # the original drew them anew for each mutant, and its shuffles of a sequence were all one
     strict = core.compute_importance(
-        MODEL, rows, [0], "rescale_all_layers", strict=True, **settings
+        MODEL, rows, [0], score_type, strict=True, **settings
     )[0]
     redrawn = Shuffles(kind, 3, 1, strict=True)(rows.swapaxes(1, 2)).swapaxes(2, 3)
     assert redrawn.shape[1] == 1
-    wanted = passes_of(rows, "rescale_all_layers", redrawn)
+    wanted = passes_of(rows, score_type, redrawn)
     np.testing.assert_allclose(strict, wanted, rtol=0, atol=1e-6 * scale)
     assert np.abs(strict - found)[observed].max() > 0.01 * scale
 
