@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, cached_property, partial
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from dfim_fast.backends.base import Backend, Effects, Into, SequenceMap
 from dfim_fast.backends.numba_cpu.cones.engine import ConeEngine
 from dfim_fast.backends.numba_cpu.convolution import _convolve
 from dfim_fast.backends.numba_cpu.events.walk import walk
+from dfim_fast.backends.numba_cpu.kept import single_precision
 from dfim_fast.backends.numba_cpu.overrides import OVERRIDES
 from dfim_fast.backends.numba_cpu.sequence import References, Work, importance
 from dfim_fast.backends.numba_cpu.walks import EventEngine, held_bytes
@@ -53,10 +52,8 @@ class NumbaBackend(Backend):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self.passes = Passes(plan.graph.astype(np.float32), plan.tasks, OVERRIDES)
-        self.events = (
-            None if EventEngine.unsupported(plan) else EventEngine(plan, self.passes.graph)
-        )
+        self.passes = Passes(single_precision(plan.graph), plan.tasks, OVERRIDES)
+        self.events = None if EventEngine.unsupported(plan) else EventEngine(plan)
         self.whole = WholeEngine(plan, self.passes, self.in_threads)
         self.cones = ConeEngine(plan, self.passes, plan.cones) if plan.cones else None
         if self.events is not None and self.lanes > 1:
@@ -127,24 +124,6 @@ class NumbaBackend(Backend):
             each += self.events.program.basis_bytes(self.plan.n_references)
         return max(1, min(self.plan.threads, self.plan.memory_limit // max(each, 1)))
 
-    @cached_property
-    def walkers(self) -> SimpleQueue[EventEngine]:
-        """An event engine for each lane: its memory serves one sequence at a time."""
-        engines: SimpleQueue[EventEngine] = SimpleQueue()
-        for lane in range(self.lanes):
-            first = self.events if lane == 0 else None
-            engines.put(first or EventEngine(self.plan, self.passes.graph))
-        return engines
-
-    @contextmanager
-    def _walker(self) -> Iterator[EventEngine]:
-        """An engine that is free."""
-        engine = self.walkers.get()
-        try:
-            yield engine
-        finally:
-            self.walkers.put(engine)
-
     def _effects(
         self,
         one: np.ndarray,
@@ -158,8 +137,7 @@ class NumbaBackend(Backend):
         mutants = mutants.as_sources()
         threads = max(1, self.plan.threads // lanes)
         if self.events is not None and (len(mutants) > FEW or self.events.far_is_shared):
-            with self._walker() as engine:
-                return engine.effects(rows, own, mutants, targets, threads)
+            return self.events.effects(rows, own, mutants, targets, threads)
         plan = plan_spans(self.plan, mutants.start, mutants.width, targets)
         if self.events is not None:
             plan = replace(plan, cones=None)
@@ -184,9 +162,8 @@ class NumbaBackend(Backend):
         mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
         if self.events is not None:
             rows = np.ascontiguousarray(one.T, np.float32)
-            with self._walker() as engine:
-                threads = max(1, self.plan.threads // lanes)
-                return engine.map(rows, own, mutants, into, threads)
+            threads = max(1, self.plan.threads // lanes)
+            return self.events.map(rows, own, mutants, into, threads)
         return self._fill(MapBuilder, self.plan, self._work(one, own, mutants)).map
 
     def _fill(self, kind: Any, plan: Plan, work: Work) -> Any:

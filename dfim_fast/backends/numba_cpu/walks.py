@@ -6,9 +6,9 @@ import numpy as np
 
 from dfim_fast.backends.base import Effects, Into, SequenceMap
 from dfim_fast.backends.numba_cpu.events.layout import unsupported
-from dfim_fast.backends.numba_cpu.events.program import compile_events
+from dfim_fast.backends.numba_cpu.events.memory import Memories
+from dfim_fast.backends.numba_cpu.kept import program_of
 from dfim_fast.backends.rows import covers_all, group_weights
-from dfim_fast.graph.graph import Graph
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
 
@@ -21,19 +21,12 @@ class EventEngine:
     Parameters
     ----------
     plan : Plan
-    graph : Graph
-        In float32.
     """
 
-    def __init__(self, plan: Plan, graph: Graph) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.program = compile_events(
-            graph,
-            list(plan.tasks),
-            "deeplift" if plan.n_references else plan.method,
-            plan.rule,
-            plan.contribution,
-        )
+        self.program = program_of(plan)
+        self.memories = Memories()
         self.complete = covers_all(plan)
         # a linear head sends the same gradient down for every mutant
         self.far_is_shared = self.program.head.linear
@@ -67,6 +60,7 @@ class EventEngine:
             place=4 * source + base,
             places=4 * len(plan.sources),
             into=None if into is None else flat(into),
+            memories=self.memories,
         )
         spread = found.standard_error
         return SequenceMap(
@@ -99,6 +93,7 @@ class EventEngine:
                 mutants.columns,
                 targets,
                 threads,
+                memories=self.memories,
             )
             for g in range(groups)
         ]

@@ -44,6 +44,24 @@ class Memory:
         self.spare.append(array)
 
 
+class Memories:
+    """Memory of earlier runs, by their shape; several threads may take it and give it back."""
+
+    def __init__(self) -> None:
+        self._idle: dict[tuple[int, int], list[Memory]] = {}
+
+    def take(self, builder: Builder, references: int, threads: int) -> Memory:
+        """Memory for a run that no other run is using."""
+        try:
+            return self._idle[references, threads].pop()
+        except (KeyError, IndexError):
+            return Memory(builder, references, threads)
+
+    def give_back(self, references: int, threads: int, memory: Memory) -> None:
+        """Keep it for a later run of the same shape."""
+        self._idle.setdefault((references, threads), []).append(memory)
+
+
 def piece_of(many: int, threads: int) -> int:
     """Mutants that a thread takes at a time: whole positions, and enough pieces for all threads."""
     return GROUP * max(1, min(PIECE, -(-many // (4 * threads * GROUP))))

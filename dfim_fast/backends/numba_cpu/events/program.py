@@ -17,7 +17,7 @@ from dfim_fast.backends.numba_cpu.events.case import (
 from dfim_fast.backends.numba_cpu.events.head import Acts, Head
 from dfim_fast.backends.numba_cpu.events.hidden import BYTES, padded
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned
-from dfim_fast.backends.numba_cpu.events.memory import Memory
+from dfim_fast.backends.numba_cpu.events.memory import Memories
 from dfim_fast.backends.numba_cpu.events.rows import Rows
 from dfim_fast.backends.numba_cpu.events.run import Into, Run
 from dfim_fast.graph.graph import Graph
@@ -45,7 +45,6 @@ class EventProgram:
             if (self.head.linear)
             else []
         )
-        self.idle: list[tuple[int, int, Memory]] = []
 
     def basis_bytes(self, references: int) -> int:
         """The most that the bases of a hidden head take for one sequence."""
@@ -96,6 +95,7 @@ class EventProgram:
         place: Array | None = None,
         places: int | None = None,
         into: Into | None = None,
+        memories: Memories | None = None,
     ) -> Rows:
         """Interaction rows of one sequence.
 
@@ -116,7 +116,10 @@ class EventProgram:
         into : tuple of ndarray (K, M or places, W) float32 (or None for the second), optional
             Zeros that become the results' ``fis`` and ``standard_error``; every task's part is
             contiguous.
+        memories : Memories, optional
+            Of earlier runs.
         """
+        memories = memories or Memories()
         x = np.ascontiguousarray(x, np.float32)
         against = (
             np.zeros((0, *x.shape), np.float32)
@@ -134,19 +137,12 @@ class EventProgram:
             if targets is None
             else np.ascontiguousarray(np.atleast_2d(targets), np.int32)
         )
-        memory = self.take_memory(len(against), threads)
+        memory = memories.take(self.builder, len(against), threads)
         with ThreadPoolExecutor(threads) as pool:
             run = Run(self, memory, x, against, mutated, wanted, into, pool, threads)
             rows = run.rows(len(start) if places is None else places)
-        self.idle.append((len(against), threads, memory))
+        memories.give_back(len(against), threads, memory)
         return rows
-
-    def take_memory(self, references: int, threads: int) -> Memory:
-        """Memory of an earlier run of the same shape, or new."""
-        for i, (r, t, _) in enumerate(self.idle):
-            if (r, t) == (references, threads):
-                return self.idle.pop(i)[2]
-        return Memory(self.builder, references, threads)
 
 
 def compile_events(
