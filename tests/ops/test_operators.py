@@ -164,6 +164,24 @@ def test_multipliers_sum_to_delta(name):
 
 
 @each_case
+def test_absolute_weights_are_those_of_the_operator_without_sign(name):
+    """What RevealCancel asks of linear operators, output by output, both ways."""
+    for op, xs, rng in operators(name, longest=30):
+        if not op.linear:
+            continue
+        y, absolute = op.forward(xs), op.absolute()
+        for _ in range(3):
+            row, channel = rng.integers(y.shape[1]), rng.integers(y.shape[2])
+            g = np.zeros_like(y)
+            g[:, row, channel] = 1
+            weights = [np.abs(w) for w in op.gradient(g, xs, y)]
+            for found, wanted in zip(absolute.gradient(g, xs, y), weights, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+            total = sum((w * x).sum(axis=(1, 2)) for w, x in zip(weights, xs, strict=True))
+            np.testing.assert_allclose(absolute.forward(xs)[:, row, channel], total, atol=1e-12)
+
+
+@each_case
 @pytest.mark.parametrize("maxpool", ["shap", "deeplift"])
 def test_multipliers_at_the_reference_are_the_gradient(name, maxpool):
     rule = Rule(maxpool=maxpool)
