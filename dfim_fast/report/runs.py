@@ -10,10 +10,12 @@ import pandas as pd
 
 from dfim_fast.errors import OutputError
 from dfim_fast.io.run_record import read_record
+from dfim_fast.io.score_store import LOG
 from dfim_fast.report.blocks import Facts, Notes, Page, Section
 from dfim_fast.report.map_sections import STORE, map_facts, map_sections
 from dfim_fast.report.motif_sections import motif_sections
 from dfim_fast.report.render import render
+from dfim_fast.report.score_sections import is_store, score_page
 from dfim_fast.report.table_facts import attributes, facts
 from dfim_fast.report.variant_sections import VARIANTS, variant_sections
 
@@ -28,7 +30,7 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     folder : path
-        What `dfim-fast map`, `motifs`, `variants` or `demo` made.
+        What `dfim-fast map`, `motifs`, `variants`, `score` or `demo` made.
 
     Returns
     -------
@@ -59,8 +61,11 @@ def _page(folder: Path) -> Page:
     """Content of the page, by what the folder holds."""
     if not folder.is_dir():
         raise OutputError(f"{folder}: there is no such folder; pass one that dfim-fast made")
-    record = read_record(folder)
-    if (folder / STORE).is_dir():
+    record = read_record(folder / LOG if is_store(folder) else folder)
+    if is_store(folder):
+        title, lead, run, sections = score_page(folder)
+        last = []
+    elif (folder / STORE).is_dir():
         lead, run, diagnostics = map_facts(folder)
         sections = map_sections(folder, record)
         title = "Interaction maps"
@@ -88,8 +93,8 @@ def _page(folder: Path) -> Page:
         sections, last = variant_sections(folder, record), []
     else:
         raise OutputError(
-            f"{folder}: holds no finished run of map, motifs, variants or demo; pass the folder "
-            "that one of them made with -o"
+            f"{folder}: holds no finished run of map, motifs, variants, score or demo; pass the "
+            "folder that one of them made with -o"
         )
     return Page(title, lead, [*_warnings(record), *sections, *last, _run(folder, run, record)])
 

@@ -66,3 +66,13 @@ def test_what_is_refused_leaves_nothing(score, tmp_path, more, text):
     assert text in ran.err
     assert ran.err.count("\n") == 1
     assert not (tmp_path / "store").exists()
+
+
+def test_its_report(cli, score, given, tmp_path):
+    assert score("--bed", given / "r.bed", "--alpha", "0.98", "-q").code == 0
+    ran = cli("report", "store")
+    assert ran.code == 0, ran.err
+    page = (tmp_path / "store" / "report.html").read_text()
+    for text in ("Genome-wide interactions", "tests are significant", "Strongest interactions",
+                 "under 20 bp", "r.bed on g.fa"):  # fmt: skip
+        assert text in page
