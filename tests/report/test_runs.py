@@ -138,7 +138,7 @@ def test_warnings_are_recorded_and_still_shown():
 def test_what_is_no_run_is_refused_in_one_line(tmp_path, map_run, monkeypatch):
     with pytest.raises(OutputError, match="there is no such folder"):
         write_report(tmp_path / "none")
-    with pytest.raises(OutputError, match="holds no finished run of map, motifs, variants or demo"):
+    with pytest.raises(OutputError, match="holds no finished run of map, motifs, variants, score"):
         write_report(tmp_path)
     (tmp_path / "motif_pairs.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(OutputError, match=r"motif_pairs.parquet: is no table of dfim_fast"):
