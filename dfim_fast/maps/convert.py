@@ -41,6 +41,14 @@ def from_torch(module: Any, example: Any, **options: Any) -> Model:
         does where the module's path depends on its input's values.
     SettingsError
         If an option is unknown or does not go with the model.
+
+    Examples
+    --------
+    >>> import torch  # doctest: +SKIP
+    >>> module = torch.nn.Sequential(  # doctest: +SKIP
+    ...     torch.nn.Conv1d(4, 8, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(768, 1)
+    ... )
+    >>> model = dfim_fast.from_torch(module, torch.zeros(1, 4, 100))  # doctest: +SKIP
     """
     if not is_torch(module):
         raise SettingsError(
@@ -77,6 +85,11 @@ def from_keras(model: Any, **options: Any) -> Model:
         If it cannot be exported or imported.
     SettingsError
         If an option is unknown or does not go with the model.
+
+    Examples
+    --------
+    >>> network = keras.models.load_model("trained.keras")  # doctest: +SKIP
+    >>> model = dfim_fast.from_keras(network)  # doctest: +SKIP
     """
     if not is_keras(model):
         raise SettingsError(

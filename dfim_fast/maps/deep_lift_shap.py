@@ -103,6 +103,15 @@ def deep_lift_shap(
       for linear; here every operator of the graph has its rule;
     - where the networks mix entries (softmax, layer normalization, products of branches): see the
       table of rules in README.
+
+    Examples
+    --------
+    >>> import dfim_fast
+    >>> from importlib.resources import files
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> found = dfim_fast.deep_lift_shap(model, ["ACGTT" * 40], n_shuffles=2, hypothetical=True)
+    >>> found.shape
+    (1, 4, 200)
     """
     for name, value, default in (
         ("args", args, None),

@@ -283,7 +283,7 @@ def test_an_unknown_task(refused, model, fasta, task):
         (("--backend", "torch"), "backend='torch' is unknown; choose from auto, "),
         (
             ("--method", "saliency"),
-            "method='saliency' is unknown; choose from deeplift, gradient, ",
+            "method='saliency' is unknown; choose from deeplift, deeplift_revealcancel, ",
         ),
         (("--target", "both"), "target='both' is unknown; choose from logit, output"),
         (
