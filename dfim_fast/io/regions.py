@@ -205,7 +205,7 @@ def read_windows(
                     raise InputError(
                         f"{where}: {chrom}:{start}-{end} centred to {length} bases is "
                         f"{chrom}:{first}-{first + length}, outside {chrom} ({size} bases); "
-                        "remove or move the region, or have such ends padded or skipped"
+                        "remove or move the region; score can pad or skip such ends"
                     )
                 skipped += 1
                 continue

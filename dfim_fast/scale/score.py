@@ -143,6 +143,21 @@ def score(
         If the store is another run's, was made with other settings, or cannot be written.
     Interrupted
         After Ctrl-C; what was finished is kept.
+
+    Examples
+    --------
+    >>> import dfim_fast, pysam
+    >>> from importlib.resources import files
+    >>> from pathlib import Path
+    >>> model = dfim_fast.load_model(files("dfim_fast") / "data" / "demo.onnx")
+    >>> _ = Path("genome.fa").write_text(">chr1\\n" + "ACGTTGCAAC" * 100 + "\\n")
+    >>> _ = pysam.faidx("genome.fa")
+    >>> _ = Path("regions.bed").write_text("chr1\\t100\\t300\\nchr1\\t250\\t450\\n")
+    >>> scored = dfim_fast.score(
+    ...     model, "genome.fa", "store", bed="regions.bed", method="gradient", progress=False
+    ... )
+    >>> sorted(path.name for path in scored.store.iterdir() if path.is_dir())
+    ['log', 'results']
     """
     check_store(Path(out), resume)
     whole("workers", workers, 1)

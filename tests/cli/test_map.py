@@ -243,7 +243,7 @@ def test_a_region_too_close_to_the_end(refused, model, genome):
     regions = bed(genome, "chr1\t0\t10\n")
     assert refused(model, "--bed", regions, "--genome", genome) == (
         f"{regions}, line 1: chr1:0-10 centred to 44 bases is chr1:-17-27, outside chr1 "
-        "(200 bases); remove or move the region"
+        "(200 bases); remove or move the region; score can pad or skip such ends"
     )
 
 
