@@ -18,17 +18,6 @@ from dfim_fast.scale.score_run import (
     whole,
 )
 
-UNITS = {"variants": "variant", "motifs": "region"}
-WHOLE_MAPS_ONLY = ("sources", "targets", "window")
-PAIRS = 512  # rows of a region and task, where nothing is computed yet
-TABLE_CHUNK = 256  # variants or regions
-EXPORTS = ("bedpe", "bed", "bigwig")
-KEEP = ("significant", "maps")
-EXACT_SCORES = 1 << 24  # of tests and null: as many are judged as they are, not in bins
-CHUNK_CELLS = 1 << 27  # of a chunk, about; a kill loses no more
-LARGEST_CHUNK = 4096  # regions
-SHOWN = 10
-
 
 def score(
     model: Model,
