@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from dfim_fast.errors import InputError, SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BASES = np.array(list("ACGTN"))
 SHOWN = 5  # interactions in the HTML of a map
@@ -124,6 +126,8 @@ class Labelled:
         ------
         SettingsError
         """
+        import pandas as pd
+
         if not minimum >= 0:
             raise SettingsError(f"minimum={minimum}: pass a size of |fis| from 0")
         tasks, sequences = range(len(self.task_names)), range(len(self.names))
@@ -211,6 +215,8 @@ class Labelled:
 
     def _rows(self, n: int, k: int, minimum: float) -> pd.DataFrame:
         """Tested cells of one sequence and task."""
+        import pandas as pd
+
         mask, fis = self._cells(n, k)
         i, g, j = np.nonzero(mask & (np.abs(fis) >= minimum))
         source, target = self.sources[i], self.target_table[i, j]

@@ -21,7 +21,7 @@ from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, make_request
 from dfim_fast.sequence.one_hot import as_one_hot, encode
 from dfim_fast.sequence.shuffle import dinucleotide_shuffle
-from dfim_fast.stats.map_scan import Cells, Scan, scan, tally_bins, tally_values
+from dfim_fast.stats.map_scan import Cells, Scan, empty_counts, scan, tally_bins, tally_values
 from dfim_fast.stats.tallied import STRATA
 from dfim_fast.stats.tally import Tally
 
@@ -127,9 +127,12 @@ class RegionWork:
     ) -> Iterator[tuple[SequenceMap, Scan]]:
         """Maps of sequences with what was seen in them, in order; their scores go to the tally."""
 
-        def look(i: int, result: SequenceMap) -> Scan:
+        tasks, together = len(self.request.plan.tasks), self.request.backend.chunk
+        counts = [empty_counts(tasks) for _ in range(min(together, len(x)))]  # one for each at once
+
+        def look(i: int, result: SequenceMap, own: np.ndarray) -> Scan:
             fis = np.ascontiguousarray(result.fis, np.float32)
-            seen = scan(fis, codes[i], self.cells, self.top)
+            seen = scan(fis, codes[i], self.cells, self.top, own)
             if seen is None:
                 raise InputError(
                     f"{names[i]}: the model's numbers overflow there and its map is not finite; "
@@ -137,20 +140,17 @@ class RegionWork:
                 )
             return seen
 
-        counts: Any = 0
         with ThreadPoolExecutor(self.threads) as pool:
             for first, results in self._maps(x):
                 rows = range(first, first + len(results))
-                for i, result, seen in zip(rows, results, pool.map(look, rows, results),
-                                           strict=True):  # fmt: skip
+                seen = pool.map(look, rows, results, counts)
+                for i, result, own in zip(rows, results, seen, strict=True):
                     if self.exact:
                         fis = np.asarray(result.fis, np.float32)
                         tally_values(tally, fis, codes[i], self.cells)
-                    else:
-                        counts = counts + seen.counts
-                    yield result, seen
+                    yield result, own
         if not self.exact:
-            tally_bins(tally, counts)
+            tally_bins(tally, np.sum(counts, axis=0))
 
     def _maps(self, x: np.ndarray) -> Iterator[tuple[int, list[SequenceMap]]]:
         """Maps of sequences, some at a time; the next overwrite them."""

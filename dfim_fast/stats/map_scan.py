@@ -1,7 +1,9 @@
 """What is kept of a map that is not: counts of its scores, the strongest of each source, and the
 strongest of all.
 
-A map has millions of cells, so each is looked at once, as the integer that its float32 is.
+A map has millions of cells, so each is looked at once, as the integer that its float32 is. A cell
+and its magnitude are one integer, its *key*: the larger key is the stronger cell, and of equal ones
+the first.
 """
 
 from __future__ import annotations
@@ -11,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from dfim_fast.jit import entry
+from dfim_fast.jit import entry, kernel
 from dfim_fast.stats.histogram import BINS, CENTRE, FIRST_OF_FLOAT32, SHIFT_OF_FLOAT32, SIDE
 from dfim_fast.stats.tallied import STRATA, stratum_of
 from dfim_fast.stats.tally import Tally
 
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _INFINITE = np.uint32(0x7F800000)
-_NONE = -1
-_EMPTY = np.empty(0, np.int64)
+_HALF = np.uint64(32)  # bits of a key that are its cell
+_CELL = np.uint64(0xFFFFFFFF)
+_UNTESTED = 255
+_BLOCK = 16  # cells that are passed over together if all are 0
 
 
 @dataclass(frozen=True)
@@ -30,29 +34,42 @@ class Cells:
     ----------
     sources : ndarray (S,) int
     targets : ndarray (S, W) int
-        -1 for none.
     reach : ndarray (K, S, W) bool
         Cells the architecture can connect.
     stratum : ndarray (S, W) uint8
         Bin of distance.
+    runs : list of ndarray (n, 4) int64
+        For each task its cells that can be tested: source, first and last target (left out), and
+        stratum of neighbours that share it.
     """
 
     sources: np.ndarray
     targets: np.ndarray
     reach: np.ndarray
     stratum: np.ndarray
+    runs: list[np.ndarray]
 
     @classmethod
     def of(cls, sources: np.ndarray, targets: np.ndarray, reach: np.ndarray) -> Cells:
-        """Of a plan's sources, targets and reach."""
+        """Of a plan's sources, targets (-1 for none) and reach."""
         away = np.abs(targets - sources[:, None])
         possible = reach & (targets >= 0) & (away > 0)
-        return cls(sources, np.maximum(targets, 0), possible, stratum_of(away))
+        stratum = stratum_of(away)
+        runs = [_runs(np.where(own, stratum, _UNTESTED)) for own in possible]
+        return cls(sources, np.maximum(targets, 0), possible, stratum, runs)
 
     def tested(self, codes: np.ndarray) -> np.ndarray:
         """Whether each source and target (K, S, W) of a sequence (L,) is tested, mutants apart."""
         known = codes < 4
         return self.reach & known[self.sources][:, None] & known[self.targets]
+
+
+def _runs(label: np.ndarray) -> np.ndarray:
+    """Neighbours (n, 4) of equal label within a row (S, W): row, first, last and label."""
+    changes = np.diff(label, axis=1, prepend=_UNTESTED, append=_UNTESTED) != 0
+    row, first = np.nonzero(changes[:, :-1] & (label != _UNTESTED))
+    _, last = np.nonzero(changes[:, 1:] & (label != _UNTESTED))
+    return np.stack([row, first, last + 1, label[row, first]], axis=1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -61,8 +78,6 @@ class Scan:
 
     Attributes
     ----------
-    counts : ndarray (K * STRATA, BINS) int64
-        Of tested scores, in the bins of `LogHistogram`.
     strongest : ndarray (K, S) float32
         The score of largest magnitude of each source; 0 where it has none.
     strongest_cell : ndarray (K, S) int32
@@ -71,7 +86,6 @@ class Scan:
         The strongest of each task and stratum, those of 0 left out; ``cell`` is flat in (S, 4, W).
     """
 
-    counts: np.ndarray
     strongest: np.ndarray
     strongest_cell: np.ndarray
     task: np.ndarray
@@ -79,7 +93,14 @@ class Scan:
     cell: np.ndarray
 
 
-def scan(fis: np.ndarray, codes: np.ndarray, cells: Cells, top: int) -> Scan | None:
+def empty_counts(tasks: int) -> np.ndarray:
+    """Histograms (K * STRATA, BINS) int64 of nothing yet, in the bins of `LogHistogram`."""
+    return np.zeros((tasks * STRATA, BINS), np.int64)
+
+
+def scan(
+    fis: np.ndarray, codes: np.ndarray, cells: Cells, top: int, counts: np.ndarray
+) -> Scan | None:
     """Look through a map; None where it is not finite.
 
     Parameters
@@ -89,42 +110,33 @@ def scan(fis: np.ndarray, codes: np.ndarray, cells: Cells, top: int) -> Scan | N
     cells : Cells
     top : int
         Cells kept of each task and stratum; of equal magnitude the first.
+    counts : ndarray (K * STRATA, BINS) int64
+        Histograms that the tested scores are added to.
     """
-    tested = cells.tested(codes)
-    observed = codes[cells.sources].astype(np.int64)
-    tasks, sources, _, width = fis.shape
-    counts = np.zeros((tasks * STRATA, BINS), np.int64)
-    best = np.zeros((tasks, sources), np.uint32)
-    best_cell = np.full((tasks, sources), _NONE, np.int32)
-    found: list[tuple[int, int, np.ndarray]] = []
+    tasks, sources = fis.shape[:2]
+    unknown = bool((codes > 3).any())
+    best = np.zeros((tasks, sources), np.uint64)
+    kept: list[np.ndarray] = []
+    sizes = np.zeros((tasks, STRATA), np.int64)
     for k in range(tasks):
-        bits = fis[k].view(np.uint32)
         own = counts[k * STRATA : (k + 1) * STRATA]
-        if not _count(bits, observed, tested[k], cells.stratum, own, best[k], best_cell[k]):
+        heaps = np.zeros((STRATA, min(top, fis[k].size)), np.uint64)
+        bits = fis[k].view(np.uint32)
+        if not _look(bits, codes, cells.sources, cells.targets, cells.runs[k], unknown, own,
+                     best[k], heaps, sizes[k]):  # fmt: skip
             return None
-        least, sizes = _thresholds(own, top)
-        if not sizes.any():
-            continue
-        room = np.empty(int(sizes.sum()), np.int64)
-        n = _gather(bits, observed, tested[k], cells.stratum, least, best[k], room)
-        chosen = room[:n]
-        magnitude = bits.reshape(-1)[chosen] & _MAGNITUDE
-        strata = cells.stratum.reshape(-1)[chosen // (4 * width) * width + chosen % width]
-        for d in np.unique(strata):
-            of = np.flatnonzero(strata == d)
-            order = np.argsort(-magnitude[of].astype(np.int64), kind="stable")[:top]
-            found.append((k, int(d), chosen[of[order]]))
-    there = best_cell >= 0
-    rows = np.arange(sources)
-    strongest = np.zeros((tasks, sources), np.float32)
-    for k in range(tasks):
-        at = np.maximum(best_cell[k], 0)
-        strongest[k] = np.where(there[k], fis[k].reshape(sources, -1)[rows, at], 0)
-    task = np.concatenate([np.full(len(own), k) for k, _, own in found] or [_EMPTY])
-    stratum = np.concatenate([np.full(len(own), d) for _, d, own in found] or [_EMPTY])
-    cell = np.concatenate([own for _, _, own in found] or [_EMPTY])
-    task, stratum = task.astype(np.int16), stratum.astype(np.uint8)
-    return Scan(counts, strongest, best_cell, task, stratum, cell)
+        kept += [np.sort(heap[:size])[::-1] for heap, size in zip(heaps, sizes[k], strict=True)]
+    there = best > 0
+    cell = np.where(there, _CELL - (best & _CELL), 0).astype(np.int64)
+    values = np.take_along_axis(fis.reshape(tasks, sources, -1), cell[:, :, None], axis=2)[:, :, 0]
+    number = np.repeat(np.arange(tasks * STRATA), sizes.ravel())
+    return Scan(
+        strongest=np.where(there, values, np.float32(0)),
+        strongest_cell=np.where(there, cell, -1).astype(np.int32),
+        task=(number // STRATA).astype(np.int16),
+        stratum=(number % STRATA).astype(np.uint8),
+        cell=(_CELL - (np.concatenate(kept) & _CELL)).astype(np.int64),
+    )
 
 
 def tally_bins(tally: Tally, counts: np.ndarray) -> None:
@@ -146,76 +158,97 @@ def tally_values(tally: Tally, fis: np.ndarray, codes: np.ndarray, cells: Cells)
             tally.add_values(k * STRATA + int(d), values[strata == d])
 
 
-def _thresholds(counts: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Least magnitude (STRATA,), as bits, that can be among the ``top``; and how many reach it."""
-    size = counts[:, CENTRE + 1 :] + counts[:, CENTRE - 1 :: -1]
-    beyond = np.cumsum(size[:, ::-1], axis=1)[:, ::-1]
-    least = np.full(STRATA, _INFINITE, np.uint32)
-    reached = np.zeros(STRATA, np.int64)
-    for d in range(STRATA):
-        if not beyond[d, 0] and not counts[d, CENTRE]:
-            continue
-        (enough,) = np.nonzero(beyond[d] >= top)
-        if len(enough):
-            step = int(enough[-1]) + 1
-            least[d] = np.uint32((FIRST_OF_FLOAT32 + step - 1) << SHIFT_OF_FLOAT32)
-            reached[d] = beyond[d, step - 1]
-        else:  # all that differ from 0, those of the centre bin too
-            least[d], reached[d] = 1, beyond[d, 0] + counts[d, CENTRE]
-    return least, reached
-
-
 @entry
-def _count(
-    bits: Any, observed: Any, tested: Any, stratum: Any, counts: Any, best: Any, best_cell: Any
+def _look(
+    bits: Any,
+    codes: Any,
+    sources: Any,
+    targets: Any,
+    runs: Any,
+    unknown: Any,
+    counts: Any,
+    best: Any,
+    heaps: Any,
+    sizes: Any,
 ) -> Any:
-    """Count all cells of a task; False where one is not finite."""
-    sources, mutants, width = bits.shape
-    zeros = np.zeros(counts.shape[0], np.int64)
-    for s in range(sources):
+    """Count the cells (S, 4, W) of a task and find the strongest; False where one is not finite."""
+    _, mutants, width = bits.shape
+    top = heaps.shape[1]
+    least = np.zeros(len(heaps), np.uint32)
+    for r in range(len(runs)):
+        s, begin, end, d = runs[r]
+        observed = codes[sources[s]]
+        if observed > 3:
+            continue
+        heap = heaps[d]
+        strongest: Any = np.uint32(best[s] >> _HALF)
         for b in range(mutants):
-            if b == observed[s]:
+            if b == observed:
                 continue
-            for w in range(width):
-                if not tested[s, w]:
-                    continue
-                d = stratum[s, w]
-                magnitude = bits[s, b, w] & _MAGNITUDE
-                if magnitude == 0:
-                    zeros[d] += 1
-                    continue
-                if magnitude >= _INFINITE:
-                    return False
-                step: Any = np.int64(magnitude >> SHIFT_OF_FLOAT32) - FIRST_OF_FLOAT32 + 1
-                step = min(max(step, 0), SIDE + 1)
-                if bits[s, b, w] == magnitude:
-                    counts[d, CENTRE + step] += 1
-                else:
-                    counts[d, CENTRE - step] += 1
-                if magnitude > best[s]:
-                    best[s] = magnitude
-                    best_cell[s] = b * width + w
-    for d in range(len(zeros)):
-        counts[d, CENTRE] += zeros[d]
+            row = bits[s, b]
+            zeros = 0
+            for first in range(begin, end, _BLOCK):
+                last = min(first + _BLOCK, end)
+                if not unknown:
+                    together: Any = np.uint32(0)
+                    for w in range(first, last):
+                        together |= row[w]
+                    if together & _MAGNITUDE == 0:
+                        zeros += last - first
+                        continue
+                for w in range(first, last):
+                    if unknown and codes[targets[s, w]] > 3:
+                        continue
+                    magnitude = row[w] & _MAGNITUDE
+                    if magnitude == 0:
+                        zeros += 1
+                        continue
+                    if magnitude >= _INFINITE:
+                        return False
+                    step: Any = np.int64(magnitude >> SHIFT_OF_FLOAT32) - FIRST_OF_FLOAT32 + 1
+                    step = min(max(step, 0), SIDE + 1)
+                    counts[d, CENTRE + step if row[w] == magnitude else CENTRE - step] += 1
+                    if magnitude >= strongest:
+                        best[s] = max(best[s], _key(magnitude, b * width + w))
+                        strongest = magnitude
+                    if magnitude >= least[d]:
+                        key = _key(magnitude, (s * mutants + b) * width + w)
+                        if sizes[d] < top:
+                            _rise(heap, sizes[d], key)
+                            sizes[d] += 1
+                        elif top and key > heap[0]:
+                            _sink(heap, key)
+                            least[d] = np.uint32(heap[0] >> _HALF)
+            counts[d, CENTRE] += zeros
     return True
 
 
-@entry
-def _gather(
-    bits: Any, observed: Any, tested: Any, stratum: Any, least: Any, best: Any, room: Any
-) -> Any:
-    """Write the cells that reach the least magnitude of their stratum; how many they are."""
-    sources, mutants, width = bits.shape
-    smallest = least.min()
-    n = 0
-    for s in range(sources):
-        if best[s] < smallest:
-            continue
-        for b in range(mutants):
-            if b == observed[s]:
-                continue
-            for w in range(width):
-                if tested[s, w] and (bits[s, b, w] & _MAGNITUDE) >= least[stratum[s, w]]:
-                    room[n] = (s * mutants + b) * width + w
-                    n += 1
-    return n
+@kernel
+def _key(magnitude: Any, cell: Any) -> Any:
+    """The number by which cells are ordered."""
+    return (np.uint64(magnitude) << _HALF) | (_CELL - np.uint64(cell))
+
+
+@kernel
+def _rise(heap: Any, size: Any, key: Any) -> None:
+    """Add a key to a heap, whose smallest is first."""
+    at = size
+    while at > 0 and heap[(at - 1) // 2] > key:
+        heap[at] = heap[(at - 1) // 2]
+        at = (at - 1) // 2
+    heap[at] = key
+
+
+@kernel
+def _sink(heap: Any, key: Any) -> None:
+    """Put a key in the place of the smallest of a full heap."""
+    at, size = 0, len(heap)
+    while 2 * at + 1 < size:
+        child = 2 * at + 1
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= key:
+            break
+        heap[at] = heap[child]
+        at = child
+    heap[at] = key

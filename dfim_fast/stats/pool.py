@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from dfim_fast.stats.histogram import LogHistogram
 from dfim_fast.stats.tails import NOMINAL, EmpiricalNull, GaussianNull
@@ -108,7 +108,7 @@ def _fit_binned(first: Half, second: Half) -> GaussianNull:
         held_out = second.n
         _, own_mean, own_sd = moments(first)
         for nominal in NOMINAL:
-            limit = own_sd * norm.isf(nominal / 2)
+            limit = -own_sd * ndtri(nominal / 2)
             beyond[nominal] = int(
                 second.histogram.count_at_least(own_mean + limit)[1]
                 + second.histogram.count_at_most(own_mean - limit)[1]
