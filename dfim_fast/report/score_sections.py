@@ -14,7 +14,7 @@ from dfim_fast.io.score_store import ScoreStore
 from dfim_fast.report import charts
 from dfim_fast.report.blocks import Chart, Charts, Column, Facts, Notes, Section, Table
 from dfim_fast.stats.histogram import LogHistogram
-from dfim_fast.stats.tallied import STRATA
+from dfim_fast.stats.strata import STRATA
 from dfim_fast.stats.tally import Tally
 
 ROWS = 2000  # of the table in the page

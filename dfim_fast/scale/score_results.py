@@ -22,7 +22,8 @@ from dfim_fast.io.store import block_size
 from dfim_fast.io.tables import BASES, FLOOR, ParquetRows
 from dfim_fast.scale.score_work import CELLS, MAPS, OPTIONAL_CELLS
 from dfim_fast.stats.map_scan import Cells
-from dfim_fast.stats.tallied import STRATA, TalliedSignificance
+from dfim_fast.stats.strata import STRATA
+from dfim_fast.stats.tallied import TalliedSignificance
 from dfim_fast.stats.tally import Tally
 
 TABLE, REGIONS, HISTOGRAMS, NUMBERS = (

@@ -28,7 +28,8 @@ from dfim_fast.scale.variants import variant_interactions
 from dfim_fast.sequence.one_hot import encode
 from dfim_fast.stats.histogram import bin_of
 from dfim_fast.stats.null import null_map
-from dfim_fast.stats.tallied import STRATA, TalliedSignificance, stratum_of
+from dfim_fast.stats.strata import STRATA, stratum_of
+from dfim_fast.stats.tallied import TalliedSignificance
 from dfim_fast.stats.tally import Tally
 
 JUDGED = {

@@ -22,7 +22,7 @@ from dfim_fast.maps.request import Request, make_request
 from dfim_fast.sequence.one_hot import as_one_hot, encode
 from dfim_fast.sequence.shuffle import dinucleotide_shuffle
 from dfim_fast.stats.map_scan import Cells, Scan, empty_counts, scan, tally_bins, tally_values
-from dfim_fast.stats.tallied import STRATA
+from dfim_fast.stats.strata import STRATA
 from dfim_fast.stats.tally import Tally
 
 Arrays = dict[str, np.ndarray]

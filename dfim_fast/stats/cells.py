@@ -16,11 +16,10 @@ import pandas as pd
 
 from dfim_fast.errors import InputError, NullError, SettingsError
 from dfim_fast.stats.provenance import check_match
+from dfim_fast.stats.strata import EDGES
 
 LEVELS = ("global", "task", "sequence")
 POOLS = (*LEVELS, "target")
-# Bins of distance, in bp, that pool="target" keeps apart: those of the paper's Fig. 3B.
-EDGES = (20, 50, 100, 200)
 ALL = "all"  # the one key of level "global", and the one task of arrays
 
 Rows = slice | np.ndarray  # a slice where the rows are neighbours, else their numbers, ascending

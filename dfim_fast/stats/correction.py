@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from statsmodels.stats.multitest import fdrcorrection
 
 from dfim_fast.stats.tails import EmpiricalNull
 
@@ -25,6 +24,8 @@ def adjusted(p: np.ndarray, correction: str, alpha: float) -> np.ndarray:
     -------
     ndarray, (n,), float64
     """
+    from statsmodels.stats.multitest import fdrcorrection  # it takes half a second to load
+
     return fdrcorrection(p, alpha=alpha, method=_STATSMODELS[correction])[1]
 
 

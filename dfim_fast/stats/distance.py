@@ -12,7 +12,7 @@ from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import fdrcorrection
 
 from dfim_fast.errors import InputError, SettingsError
-from dfim_fast.stats.cells import EDGES
+from dfim_fast.stats.strata import EDGES
 
 SIDES = ("two-sided", "greater", "less")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from dfim_fast.jit import entry, kernel
 from dfim_fast.stats.histogram import BINS, CENTRE, FIRST_OF_FLOAT32, SHIFT_OF_FLOAT32, SIDE
-from dfim_fast.stats.tallied import STRATA, stratum_of
+from dfim_fast.stats.strata import STRATA, stratum_of
 from dfim_fast.stats.tally import Tally
 
 _MAGNITUDE = np.uint32(0x7FFFFFFF)

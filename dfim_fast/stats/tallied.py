@@ -14,23 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfim_fast.errors import NullError, SettingsError
-from dfim_fast.stats.cells import EDGES
 from dfim_fast.stats.distinct import DistinctP
 from dfim_fast.stats.histogram import BITS, LogHistogram, bin_of
 from dfim_fast.stats.outcome import report_lines
 from dfim_fast.stats.significance import check_settings
+from dfim_fast.stats.strata import STRATA
 from dfim_fast.stats.tails import EmpiricalNull, GaussianNull
 from dfim_fast.stats.tally import Tally, histogram_of
 
-STRATA = len(EDGES) + 1  # bins of distance: under 20, 20-50, 50-100, 100-200, 200 bp and more
 POOLS = ("global", "task", "distance")
 FAMILIES = ("global", "task")
 CORRECTIONS = ("bh", "by")
-
-
-def stratum_of(distance: np.ndarray) -> np.ndarray:
-    """Number of the bin of distance, 0 to STRATA - 1, uint8."""
-    return np.searchsorted(EDGES, distance, side="right").astype(np.uint8)
 
 
 @dataclass(frozen=True)

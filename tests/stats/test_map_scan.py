@@ -5,7 +5,7 @@ import pytest
 
 from dfim_fast.stats.histogram import LogHistogram
 from dfim_fast.stats.map_scan import Cells, empty_counts, scan
-from dfim_fast.stats.tallied import STRATA
+from dfim_fast.stats.strata import STRATA
 
 LENGTH, TASKS = 120, 2
 
