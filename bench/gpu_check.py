@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -241,8 +242,10 @@ def times(name: str, case: Case, method: str, clock: Clock) -> dict[str, Any]:
     fitting = int(max(1, min(len(x), clock.left / 60 / max(first, 1e-3))))
 
     def on_device() -> None:
-        for n in range(fitting):
-            backend.on_device(x[n], None if references is None else references[n])
+        for first in range(0, fitting, backend.batch):
+            rows = slice(first, min(first + backend.batch, fitting))
+            own = None if references is None else references[rows]
+            deque(backend.on_device(x[rows], own), maxlen=0)
         backend.device.synchronize()
 
     measured = {

@@ -69,7 +69,7 @@ DFIM_KERNEL(edit, 8,
     const bool replaced = offset >= 0 && offset < span[at.item];
     const float* row =
         replaced ? columns + (static_cast<size_t>(at.item) * room + offset) * BASES
-                 : rows_of(original, 0).at(at.row);
+                 : rows_of(original, at.item).at(at.row);
     const WInt c = lane_id();
     store(at.out, c, load(row, c, c < BASES), c < BASES);
 }

@@ -21,5 +21,5 @@
     X(flatten) X(gate_backward) X(gate_forward) X(gather) X(grouped_backward)        \
     X(grouped_forward) X(importance_sums) X(joint_backward) X(joint_forward)         \
     X(lost_groups) X(lost_rows) X(max_backward) X(max_forward) X(max_rescale)        \
-    X(one_hot) X(own_change) X(pick) X(segment_backward) X(segment_forward)          \
-    X(shuffle) X(unflatten) X(walk)
+    X(one_hot) X(own_change) X(pair_up) X(pick) X(segment_backward)                  \
+    X(segment_forward) X(shuffle) X(single_units) X(unflatten) X(walk)

@@ -97,9 +97,7 @@ class CupyDevice(Device):
                 memory = self.cupy.cuda.alloc(nbytes)
         except self.cupy.cuda.memory.OutOfMemoryError:
             raise out_of_memory(f"backend={self.name!r}", nbytes, self.free_memory()) from None
-        buffer = Buffer(memory.ptr, nbytes, None)
-        buffer.memory = memory  # type: ignore[attr-defined]  # lives as long
-        return buffer
+        return Buffer(memory.ptr, nbytes, None, memory)
 
     def _launch(
         self, kernel: str, blocks: int, signature: Signature, packed: list[np.generic]

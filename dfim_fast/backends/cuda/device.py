@@ -27,12 +27,19 @@ class Buffer:
     nbytes : int
     """
 
-    def __init__(self, address: int, nbytes: int, release: Callable[[], None] | None) -> None:
+    def __init__(
+        self, address: int, nbytes: int, release: Callable[[], None] | None, held: Any = None
+    ) -> None:
         self.address, self.nbytes, self._release = address, nbytes, release
+        self.held = held  # what owns the memory, where that is not this object
 
     def __del__(self) -> None:
         if self._release is not None:
             self._release()
+
+    def part(self, first: int, nbytes: int) -> Buffer:
+        """Some of its bytes; the whole lives as long as they do."""
+        return Buffer(self.address + first, nbytes, None, self)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from dfim_fast.graph.graph import Task
 from dfim_fast.plan.cones import Cones, Hulls, hull, marked
 from dfim_fast.plan.plan import Plan
 
-PAIRS = 256  # as csrc/kernels/far.cuh has it; a test compares the two
+PAIRS = 256  # that one warp looks through for units that differ
 SHARE = 4  # of the budget that one batch of units may take: a quarter
 
 
@@ -72,17 +72,18 @@ class Top:
         Gradients of mutants, by node.
     base : dict of View (references, 1, units)
         Of the original.
-    units : dict of ndarray
-        Those that differ for some mutant.
+    units : dict of (Buffer (sequences, count) int32, int)
+        Those that differ for some mutant of a sequence, in ascending order, -1 where the sequence
+        has fewer than others; and the count.
     coefficients : Buffer (pairs, F) or None
         By how much; None where nothing differs.
     total : int
-        F, all nodes' units in order.
+        F, all nodes' columns in order.
     """
 
     own: dict[int, View]
     base: dict[int, View]
-    units: dict[int, np.ndarray]
+    units: dict[int, tuple[Buffer, int]]
     coefficients: Buffer | None
     total: int
 
@@ -126,14 +127,17 @@ class FarPart:
         task: Task,
         pairs: Pairs,
         sources: Buffer,
-        zeros: Buffer,
+        mutants: list[slice],
         acts: Acts,
         original: Acts,
         references: Acts | None,
         down: dict[int, View],
     ) -> View:
-        """Gradients or multipliers of mutants at the input, on all rows that are held."""
-        top = self._top(task, pairs, zeros, acts, references, down)
+        """Gradients or multipliers of mutants at the input, on all rows that are held.
+
+        ``mutants`` says which are those of each sequence of the batch.
+        """
+        top = self._top(task, pairs, mutants, acts, references, down)
         _, first, trunk = self.below(task)
         views = {
             i: self.held.view(
@@ -146,7 +150,7 @@ class FarPart:
             )
             for i in trunk
         }
-        self._combine(pairs, top, original, references, down, views, first, trunk)
+        self._combine(pairs, top, len(mutants), original, references, down, views, first, trunk)
 
         def room(i: int, channels: int, won: bool = False) -> View:
             return self.computed.inside(views[i], i, sources)
@@ -160,7 +164,7 @@ class FarPart:
         self,
         task: Task,
         pairs: Pairs,
-        zeros: Buffer,
+        mutants: list[slice],
         acts: Acts,
         references: Acts | None,
         down: dict[int, View],
@@ -173,45 +177,72 @@ class FarPart:
             return View(1, channels, 1, buffer)
 
         walk = self.network.backward(
-            self.network.seed(task, zeros), head, head, pairs, acts, references, room
+            self.network.seed(task), head, head, pairs, acts, references, room
         )
         own = {i: g for i, g in walk if i in first}
         base = {i: down[i].through(pairs.reference) for i in first}
-        units = {i: self._differing(own[i], base[i], pairs.count) for i in first}
-        total = sum(len(u) for u in units.values())
+        units = {i: self._differing(own[i], base[i], mutants) for i in first}
+        total = sum(count for _, count in units.values())
         if not total:
             return Top(own, base, units, None, 0)
         coefficients = self.device.allocate(4 * pairs.count * total)
         column = 0
         for i in first:
-            listed = self.device.upload(units[i].astype(np.int32))
+            listed, count = units[i]
             self.device.launch(
                 "differences",
-                pairs.count,
+                pairs.count if count else 0,
                 coefficients.address,
                 own[i].pack(),
                 base[i].pack(),
                 listed.address,
-                len(units[i]),
+                count,
                 column,
                 total,
+                self.references,
                 pairs.count,
             )
-            column += len(units[i])
+            column += count
         return Top(own, base, units, coefficients, total)
 
-    def _differing(self, own: View, base: View, pairs: int) -> np.ndarray:
-        """Units whose gradient differs for some pair."""
-        blocks = -(-pairs // PAIRS)
-        flags = self.device.allocate(4 * blocks * own.channels)
-        self.device.launch("differs", blocks, flags.address, own.pack(), base.pack(), pairs)
-        found = self.device.read(flags, (blocks, own.channels), np.int32)
-        return np.flatnonzero(found.any(axis=0))
+    def _differing(self, own: View, base: View, mutants: list[slice]) -> tuple[Buffer, int]:
+        """Units of each sequence whose gradient differs for some of its pairs; see Top."""
+        begin: list[int] = []
+        sequence: list[int] = []
+        for number, part in enumerate(mutants):
+            starts = range(part.start * self.references, part.stop * self.references, PAIRS)
+            begin += starts
+            sequence += [number] * len(starts)
+        ends = np.array([mutants[n].stop * self.references for n in sequence])
+        first = np.array(begin, np.int32)
+        last = np.minimum(first + PAIRS, ends).astype(np.int32)
+        flags = self.device.allocate(4 * len(first) * own.channels)
+        ranges = self.device.upload(np.stack([first, last]))
+        self.device.launch(
+            "differs",
+            len(first),
+            flags.address,
+            own.pack(),
+            base.pack(),
+            ranges.address,
+            ranges.address + first.nbytes,
+            len(first),
+        )
+        found = self.device.read(flags, (len(first), own.channels), np.int32).astype(bool)
+        differ = np.zeros((len(mutants), own.channels), bool)
+        np.logical_or.at(differ, sequence, found)
+        count = int(differ.sum(axis=1).max())
+        listed = np.full((len(mutants), count), -1, np.int32)
+        for row, own_units in zip(listed, differ, strict=True):
+            units = np.flatnonzero(own_units)
+            row[: len(units)] = units
+        return self.device.upload(listed), count
 
     def _combine(
         self,
         pairs: Pairs,
         top: Top,
+        sequences: int,
         original: Acts,
         references: Acts | None,
         down: dict[int, View],
@@ -220,12 +251,11 @@ class FarPart:
         trunk: list[int],
     ) -> None:
         """Fill the held rows of every node, a batch of units at a time, in the units' order."""
-        each = 4 * self.references * self.graph.values(trunk)
-        batch = max(1, self.budget // SHARE // each)
-        listed = [(i, unit) for i in first for unit in top.units[i]]
-        for begin in range(0, max(len(listed), 1), batch):
-            part = listed[begin : begin + batch]
-            basis = self._basis(part, original, references, first, trunk)
+        many = sequences * self.references
+        batch = max(1, self.budget // SHARE // (4 * many * self.graph.values(trunk)))
+        for begin in range(0, max(top.total, 1), batch):
+            count = min(batch, top.total - begin)
+            basis = self._basis(top, begin, count, sequences, original, references, first, trunk)
             for i in trunk:
                 out = views[i]
                 if not out.width:
@@ -239,42 +269,54 @@ class FarPart:
                     0 if top.coefficients is None else top.coefficients.address,
                     top.total,
                     begin,
-                    len(part),
-                    self.references,
+                    count,
+                    many,
                     begin == 0,
                     pairs.count,
                 )
 
     def _basis(
         self,
-        part: list[tuple[int, int]],
+        top: Top,
+        begin: int,
+        count: int,
+        sequences: int,
         original: Acts,
         references: Acts | None,
         first: list[int],
         trunk: list[int],
     ) -> dict[int, Buffer] | None:
-        """Gradients (units, references, L, C) of single units at every node of the trunk."""
-        if not part:
+        """Gradients (count, sequences, references, L, C) of single units at the trunk's nodes."""
+        if not count:
             return None
-        count = len(part) * self.references
-        item = np.arange(count, dtype=np.int32)
+        many = sequences * self.references
+        item = np.arange(count * many, dtype=np.int32) % many
         pairs = Pairs(
-            count,
-            self.device.upload(np.zeros(count, np.int32)),
-            self.device.upload(item % self.references),
+            len(item),
+            self.device.upload(item // self.references),
+            self.device.upload(item),
         )
-        arriving = {}
+        arriving, column = {}, 0
         for i in first:
+            listed, own = top.units[i]
             channels = self.graph.nodes[i].shape[1]
-            one = np.zeros((len(part), self.references, channels), np.float32)
-            for k, (node, unit) in enumerate(part):
-                if node == i:
-                    one[k, :, unit] = 1
-            arriving[i] = View(1, channels, 1, self.device.upload(one))
+            arriving[i] = View(1, channels, 1, self.device.allocate(4 * len(item) * channels))
+            self.device.launch(
+                "single_units",
+                len(item),
+                arriving[i].pack(),
+                listed.address,
+                own,
+                begin - column,
+                sequences,
+                self.references,
+                len(item),
+            )
+            column += own
 
         def room(i: int, channels: int, won: bool = False) -> View:
             rows = self.graph.nodes[i].shape[0]
-            return View(rows, channels, rows, self.device.allocate(4 * count * rows * channels))
+            return View(rows, channels, rows, self.device.allocate(4 * len(item) * rows * channels))
 
         nodes = sorted({*first, *trunk})
         walk = self.network.backward(arriving, nodes, trunk, pairs, original, references, room)

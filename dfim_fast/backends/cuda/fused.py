@@ -26,7 +26,6 @@ from dfim_fast.plan.walk import (
     walkable,
     whole_warps,
 )
-from dfim_fast.sequence.mutants import Mutants
 
 # A layer's numbers, as csrc/kernels/walk.cuh has them; a test compares the two.
 COLUMNS = (
@@ -107,27 +106,23 @@ class FusedWalk:
         chain = walkable(plan.graph, plan.tasks)
         return None if isinstance(chain, str) else cls(network, plan, chain, budget)
 
-    def fill(
-        self,
-        engine: StagedEngine,
-        rows: Rows,
-        mutants: Mutants,
-        base: list[View],
-        down: list[dict[int, View]],
-    ) -> None:
-        """Enter all single-nucleotide mutants of one sequence, three for each position."""
-        tensors = [self._tensors(rows.original, walk) for walk in down]
+    def fill(self, engine: StagedEngine, rows: Rows) -> None:
+        """Enter all single-nucleotide mutants, three for each position, sequence by sequence."""
+        rows.gained = True
         tile = ALTERNATES * self.tile
-        for first in range(0, len(mutants), tile):
-            part = engine.part(mutants[first : first + tile])
-            gamma = np.ascontiguousarray(part.mutants.slot[:, 1], np.int32)
-            base_of = self.device.upload(gamma)
-            after = self.device.allocate(4 * self.each * (part.count // ALTERNATES))
-            for k in range(len(self.network.tasks)):
-                found, gained = self._walk(
-                    part, base_of, after, rows.original, base[k], down[k], tensors[k]
-                )
-                rows.add(k, first, part, found, rows.original.scores[k] + gained)
+        for number in range(rows.original.count):
+            own = rows.edits.span_of(number, number + 1)
+            original = rows.original.one(number, engine.count)
+            tensors = [self._tensors(original, walk) for walk in original.down]
+            for first in range(own.start, own.stop, tile):
+                part = engine.part(rows.edits[first : min(first + tile, own.stop)])
+                gamma = np.ascontiguousarray(part.edits.mutants.slot[:, 1], np.int32)
+                base_of = self.device.upload(gamma)
+                after = self.device.allocate(4 * self.each * (part.count // ALTERNATES))
+                for k in range(len(self.network.tasks)):
+                    base, gained = rows.original.base[k], rows.scores(k, first)
+                    found = self._walk(part, base_of, after, original, k, base, tensors[k], gained)
+                    rows.add(k, first, part, found)
 
     def _layer(self, i: int) -> ConvLayer:
         """A convolution as it is lowered for whole passes: the weights are the same."""
@@ -164,20 +159,20 @@ class FusedWalk:
         gamma: Buffer,
         after: Buffer,
         original: Original,
+        k: int,
         base: View,
-        down: dict[int, View],
         tensors: Buffer,
-    ) -> tuple[View, np.ndarray]:
-        """Importance (M, width, G) of some mutants, and what their scores gain (M,)."""
+        gained: Buffer,
+    ) -> View:
+        """Importance (M, width, G) of some mutants, over that of their originals."""
         plan, device = self.plan, self.device
         memory = device.allocate(4 * part.count * self.width * self.groups)
-        owner = device.upload(np.zeros(part.count, np.int32))
         out = View(
-            base.rows, self.groups, self.width, memory, base.own, self.start, part.source, owner
-        )
-        gained = device.allocate(4 * part.count)
+            base.rows, self.groups, self.width, memory, base.own, self.start, part.source,
+            part.owner,
+        )  # fmt: skip
         against = original.references
-        sequence, gradients = original.acts[0].y.own, down[0].own
+        sequence, gradients = original.acts[0].y.own, original.down[k][0].own
         reference = None if against is None else against[0].y.own
         assert sequence is not None and gradients is not None
         positions = part.count // ALTERNATES
@@ -206,4 +201,4 @@ class FusedWalk:
             plan.rule.epsilon,
             positions,
         )
-        return out, device.read(gained, (part.count,))
+        return out

@@ -81,10 +81,10 @@ class Network:
                     layer.forward(items, acts[i], [acts[j].y for j in self.graph.nodes[i].inputs])
         return acts
 
-    def seed(self, task: Task, zeros: Buffer) -> dict[int, View]:
-        """What arrives at a task's own node, for items of which ``zeros`` has a 0 each."""
+    def seed(self, task: Task) -> dict[int, View]:
+        """What arrives at a task's own node: the same for every item."""
         shape = self.graph.nodes[task.node].shape
-        return {task.node: View(*shape, 0, None, self.seeds[task], owner=zeros)}
+        return {task.node: View(*shape, 0, None, self.seeds[task])}
 
     def backward(
         self,

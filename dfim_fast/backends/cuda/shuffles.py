@@ -1,9 +1,7 @@
-"""References that are shuffled on the device: only the sequences' codes go there."""
+"""Sequences that are shuffled on the device: only codes, a byte for each base, cross the bus."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,50 +13,54 @@ from dfim_fast.sequence.random import content_keys
 LANES = 32
 
 
-@dataclass(frozen=True)
-class Shuffled:
-    """Dinucleotide shuffles of one sequence, not drawn yet.
-
-    Attributes
-    ----------
-    codes : ndarray (L,) int8
-    key : ndarray (1,) uint64
-    count : int
-    """
-
-    codes: np.ndarray
-    key: np.ndarray
-    count: int
-
-    def draw(self, device: Device) -> Buffer:
-        """One-hot shuffles (R, L, 4), as sequence/shuffle.py draws them to the bit."""
-        length, count = len(self.codes), self.count
-        codes, keys = device.upload(self.codes), device.upload(self.key)
-        shuffled, edges = (device.allocate(count * length) for _ in range(2))
-        drawn = (shuffled.address, edges.address, codes.address, keys.address)
-        device.launch("shuffle", -(-count // LANES), *drawn, length, count, count)
-        x = device.allocate(16 * count * length)
-        device.launch("one_hot", count, x.address, shuffled.address, length, count)
-        return x
-
-
 class Shuffles:
-    """Those of several sequences, in place of an array (N, R, 4, L).
+    """Dinucleotide shuffles of several sequences, not drawn yet; in place of an array
+    (N, R, 4, L).
 
     Parameters
     ----------
-    x : ndarray (N, 4, L)
+    codes : ndarray (N, L) int8
+    keys : ndarray (N,) uint64
     count : int
-    random_state : int
+        R.
     """
 
-    def __init__(self, x: Any, count: int, random_state: int) -> None:
-        self.codes, self.count = encode(x), count
-        self.keys = content_keys(random_state, "reference", (row.tobytes() for row in self.codes))
+    def __init__(self, codes: np.ndarray, keys: np.ndarray, count: int) -> None:
+        self.codes, self.keys, self.count = codes, keys, count
+
+    @classmethod
+    def of(
+        cls, x: Any, count: int, random_state: int, purpose: str = "reference"
+    ) -> Shuffles:
+        """Those of x (N, 4, L), as sequence/shuffle.py draws them, to the bit."""
+        codes = encode(x)
+        keys = content_keys(random_state, purpose, (row.tobytes() for row in codes))
+        return cls(codes, keys, count)
 
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __iter__(self) -> Iterator[Shuffled]:
-        for i, row in enumerate(self.codes):
-            yield Shuffled(row, self.keys[i : i + 1], self.count)
+    def __getitem__(self, part: slice) -> Shuffles:
+        return Shuffles(self.codes[part], self.keys[part], self.count)
+
+    def draw_codes(self, device: Device) -> Buffer:
+        """Codes (N, R, L) of the shuffles."""
+        (many, length), count = self.codes.shape, self.count
+        codes, keys = device.upload(self.codes), device.upload(self.keys)
+        shuffled, edges = (device.allocate(many * count * length) for _ in range(2))
+        drawn = (shuffled.address, edges.address, codes.address, keys.address)
+        items = many * count
+        device.launch("shuffle", -(-items // LANES), *drawn, length, count, items)
+        return shuffled
+
+    def draw(self, device: Device) -> Buffer:
+        """One-hot shuffles (N, R, L, 4)."""
+        many, length = self.codes.shape
+        return one_hot_rows(device, self.draw_codes(device), many * self.count, length)
+
+
+def one_hot_rows(device: Device, codes: Buffer, items: int, length: int) -> Buffer:
+    """One-hot rows (items, L, 4) of codes (items, L) on the device."""
+    x = device.allocate(16 * items * length)
+    device.launch("one_hot", items, x.address, codes.address, length, items)
+    return x

@@ -146,9 +146,11 @@ KERNELS: dict[str, Signature] = {
     ),
     "differences": _signature(
         "float* out, View v, View base, const int* units, int count, int first, int total, int "
-        "items"
+        "references, int items"
     ),
-    "differs": _signature("int* flags, View v, View base, int items"),
+    "differs": _signature(
+        "int* flags, View v, View base, const int* first, const int* last, int items"
+    ),
     "edit": _signature(
         "View x, View original, const float* columns, const int* first, const int* span, int "
         "room, int items"
@@ -211,6 +213,10 @@ KERNELS: dict[str, Signature] = {
     "own_change": _signature(
         "float* out, View importance, const int* first, const int* span, int items"
     ),
+    "pair_up": _signature(
+        "int* window, int* reference, int* source, const int* owner, const int* place, int "
+        "references, int items"
+    ),
     "pick": _signature("float* out, View y, int position, int channel, int items"),
     "segment_backward": _signature(
         "View dx, View g, View x, View r, int kind, int axes, int against, float epsilon, float"
@@ -225,6 +231,9 @@ KERNELS: dict[str, Signature] = {
         "signed char* shuffled, signed char* edges, const signed char* codes, const unsigned "
         "long long* keys, int length, int shuffles, int items",
         warps=1,
+    ),
+    "single_units": _signature(
+        "View g, const int* units, int count, int shift, int sequences, int references, int items"
     ),
     "unflatten": _signature("View y, View x, int position_fastest, int add, int items"),
     "walk": _signature(

@@ -14,75 +14,106 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfim_fast.backends.cuda.device import Buffer, Device
+from dfim_fast.backends.cuda.edits import Edits
 from dfim_fast.backends.cuda.far import FarPart, pays
 from dfim_fast.backends.cuda.geometry import Windows, geometry
+from dfim_fast.backends.cuda.layers.layer import Value
 from dfim_fast.backends.cuda.network import Acts, Network, Pairs
-from dfim_fast.backends.cuda.shuffles import Shuffled
+from dfim_fast.backends.cuda.sheet import Sheet
+from dfim_fast.backends.cuda.shuffles import Shuffles, one_hot_rows
 from dfim_fast.backends.cuda.views import View
 from dfim_fast.backends.rows import group_weights
 from dfim_fast.graph.graph import Task
 from dfim_fast.plan.plan import Plan
-from dfim_fast.sequence.mutants import Mutants
 
 METHODS = ("gradient", "gradient_corrected", "deeplift")  # as csrc/kernels/importance.cuh counts
+SHARE = 2  # of the budget that one chunk of mutants may take: a half
+LANES = 32
 
 
 @dataclass(frozen=True)
 class Original:
-    """One sequence and its references, passed through the network.
-
-    Attributes
-    ----------
-    acts, references : dict
-        Whole tensors: of the sequence, and of its references (None for gradients).
-    scores : ndarray (K,)
-    expected : ndarray (K,) or None
-        Mean score of the references.
-    """
-
-    acts: Acts
-    references: Acts | None
-    scores: np.ndarray
-    expected: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some mutants of one sequence.
+    """A batch of B sequences and their references, passed through the network.
 
     Attributes
     ----------
     count : int
-    mutants : Mutants
-    first, span : Buffer (M,) int32
-        Start and width of what is replaced.
-    source : Buffer (M,) int32
+        B.
+    acts, references : dict
+        Whole tensors: of the sequences, and of their references, B * R items (None for gradients).
+    down : list of dict of View
+        Gradients or multipliers (B * R items) by task, where mutants read them.
+    base : list of View (B, L, G)
+        Importance by task.
+    sheet : Sheet
+        What the host wants to know: importance (K, B, L, G), scores (K, B), and with references
+        their scores, expected (K, B, R).
     """
 
     count: int
-    mutants: Mutants
+    acts: Acts
+    references: Acts | None
+    down: list[dict[int, View]]
+    base: list[View]
+    sheet: Sheet
+
+    def one(self, number: int, references: int) -> Original:
+        """One of the sequences, with its references."""
+
+        def of(value: Value, first: int, count: int) -> Value:
+            won = None if value.won is None else value.won.items(first, count)
+            return Value(value.y.items(first, count), won)
+
+        first, against = number * references, None
+        if self.references is not None:
+            against = {i: of(v, first, references) for i, v in self.references.items()}
+        return Original(
+            1,
+            {i: of(v, number, 1) for i, v in self.acts.items()},
+            against,
+            [{i: v.items(first, references) for i, v in walk.items()} for walk in self.down],
+            [view.items(number, 1) for view in self.base],
+            self.sheet,
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some mutants, named on the device.
+
+    Attributes
+    ----------
+    count : int
+    edits : Edits
+    first, span : Buffer (M,) int32
+        Start and width of what is replaced.
+    source, owner : Buffer (M,) int32
+        Source, and sequence of the batch.
+    """
+
+    count: int
+    edits: Edits
     first: Buffer
     span: Buffer
     source: Buffer
+    owner: Buffer
 
 
 @dataclass(frozen=True)
 class Chunk(Part):
-    """Some mutants of one sequence, passed forward.
+    """Some mutants, passed forward.
 
     Attributes
     ----------
     acts : dict of Value
     pairs : Pairs
-        Each mutant against each reference, the reference fastest.
+        Each mutant against each reference of its sequence, the reference fastest.
     pair_source : Buffer (M * R,) int32
-    zeros : Buffer (M * R,) int32
     """
 
     acts: Acts
     pairs: Pairs
     pair_source: Buffer
-    zeros: Buffer
 
 
 class StagedEngine:
@@ -112,23 +143,49 @@ class StagedEngine:
         if self.far is not None:
             down = self.far.bytes_of()
         each = network.held_bytes(self.changed.width) + down
-        self.tile = int(max(1, budget // 2 // max(each, 1)))
+        self.tile = int(max(1, budget // SHARE // max(each, 1)))
 
-    # -- passes over the original ---------------------------------------------------------------
+    # -- passes over the originals --------------------------------------------------------------
 
-    def original(self, rows: np.ndarray, own: np.ndarray | Shuffled | None) -> Original:
-        """Pass a sequence (L, 4) and its references (R, 4, L) through the network."""
-        acts = self.whole(self.rows(rows[None]), 1)
+    @property
+    def bytes_of_original(self) -> int:
+        """Memory that one sequence takes with its references, and what comes down for it."""
+        graph, nodes = self.network.graph, self.network.nodes
+        up = self.network.held_bytes({i: graph.nodes[i].shape[0] for i in nodes})
+        kept = len(self.network.tasks) * 4 * graph.values(nodes)
+        return up + self.count * (up + kept if self.plan.n_references else kept)
+
+    def original(
+        self,
+        codes: np.ndarray,
+        own: np.ndarray | Shuffles | None,
+        also: Container[int] = (),
+    ) -> Original:
+        """Pass sequences, codes (B, L), and their references (B, R, 4, L) up and down."""
+        device, count, length = self.device, len(codes), self.network.graph.length
+        acts = self.whole(one_hot_rows(device, device.upload(codes), count, length), count)
+        many = count * self.count
         references = None
-        if isinstance(own, Shuffled):
-            references = self.whole(own.draw(self.device), self.count)
+        if isinstance(own, Shuffles):
+            references = self.whole(own.draw(device), many)
         elif own is not None:
-            references = self.whole(self.rows(own.swapaxes(1, 2)), self.count)
-        expected = None
+            references = self.whole(self.rows(own.reshape(many, 4, length).swapaxes(1, 2)), many)
+        tasks = len(self.network.tasks)
+        sizes = {"importance": (tasks, count, length, self.groups), "scores": (tasks, count)}
         if references is not None:
-            scores = self.scores(references, self.count)
-            expected = scores.mean(axis=1, dtype=np.float64).astype(np.float32)
-        return Original(acts, references, self.scores(acts, 1)[:, 0], expected)
+            sizes["expected"] = (tasks, count, self.count)
+        sheet = Sheet(device, sizes)
+        down, base = [], []
+        for k, task in enumerate(self.network.tasks):
+            self.score(task, acts, count, sheet.part("scores", k))
+            if references is not None:
+                self.score(task, references, many, sheet.part("expected", k))
+            down.append(self.down(task, count, acts, references, also))
+            room = sheet.part("importance", k)
+            view = View(length, self.groups, length, room)
+            m, x = down[k][0], acts[0].y
+            base.append(self.importance(count, m, x, references, None, view))
+        return Original(count, acts, references, down, base, sheet)
 
     def rows(self, x: np.ndarray) -> Buffer:
         """A device copy of x (B, L, 4)."""
@@ -148,31 +205,34 @@ class StagedEngine:
         rows = self.network.graph.nodes[i].shape[0]
         return View(rows, channels, rows, self.device.allocate(4 * items * rows * channels))
 
-    def scores(self, acts: Acts, items: int) -> np.ndarray:
-        """Of the tasks (K, items)."""
-        found = []
-        for task in self.network.tasks:
-            out = self.device.allocate(4 * items)
-            view = acts[task.node].y.pack()
-            self.device.launch("pick", items, out.address, view, task.position, task.channel, items)
-            found.append(self.device.read(out, (items,)))
-        return np.stack(found)
+    def score(self, task: Task, acts: Acts, items: int, out: Buffer) -> None:
+        """Scores (items,) of a task."""
+        view = acts[task.node].y.pack()
+        self.device.launch("pick", items, out.address, view, task.position, task.channel, items)
 
-    def down(self, task: Task, original: Original, also: Container[int] = ()) -> dict[int, View]:
-        """Gradients or multipliers (R, L, C) of the original by whole passes.
+    def down(
+        self,
+        task: Task,
+        count: int,
+        acts: Acts,
+        references: Acts | None,
+        also: Container[int] = (),
+    ) -> dict[int, View]:
+        """Gradients or multipliers (B * R, L, C) of the originals by whole passes.
 
         At every node where mutants read them as their base, at the input, and at some nodes more.
         """
-        zeros = self.device.upload(np.zeros(self.count, np.int32))
+        many = count * self.count
+        window = self.device.upload(np.repeat(np.arange(count, dtype=np.int32), self.count))
         below = self.network.graph.ancestors(task.node)
         walk = self.network.backward(
-            self.network.seed(task, zeros),
+            self.network.seed(task),
             below,
             below,
-            Pairs(self.count, zeros, None),
-            original.acts,
-            original.references,
-            lambda i, channels, won=False: self._whole(i, channels, self.count),
+            Pairs(many, window, None),
+            acts,
+            references,
+            lambda i, channels, won=False: self._whole(i, channels, many),
         )
         far = self.far is not None
         return {
@@ -205,30 +265,26 @@ class StagedEngine:
         )
         return out
 
-    def original_importance(self, original: Original, down: dict[int, View]) -> View:
-        """Contributions (1, L, G) of the original."""
-        length = self.network.graph.length
-        out = View(length, self.groups, length, self.device.allocate(4 * length * self.groups))
-        return self.importance(1, down[0], original.acts[0].y, original.references, None, out)
-
     # -- passes over mutants --------------------------------------------------------------------
 
-    def part(self, mutants: Mutants) -> Part:
+    def part(self, edits: Edits) -> Part:
         """Some mutants, named on the device."""
-        arrays = (mutants.start, mutants.width, mutants.slot[:, 0])
-        first, span, source = (self.device.upload(a.astype(np.int32)) for a in arrays)
-        return Part(len(mutants), mutants, first, span, source)
+        mutants, count = edits.mutants, len(edits)
+        table = np.stack([mutants.start, mutants.width, mutants.slot[:, 0], edits.owner])
+        named = self.device.upload(table.astype(np.int32))
+        columns = [named.part(4 * count * k, 4 * count) for k in range(len(table))]
+        return Part(count, edits, *columns)
 
-    def chunk(self, original: Original, mutants: Mutants) -> Chunk:
-        """Pass some mutants of a sequence forward."""
-        part = self.part(mutants)
-        count, on_device = part.count, part.source
-        owner = self.device.upload(np.zeros(count, np.int32))
+    def chunk(self, original: Original, edits: Edits) -> Chunk:
+        """Pass some mutants forward."""
+        part = self.part(edits)
+        count, mutants = part.count, edits.mutants
 
         def room(i: int, channels: int, won: bool = False) -> View:
             base = original.acts[i].won if won else original.acts[i].y
             assert base is not None
-            return self.changed.view(i, channels, count, base.own, source=on_device, owner=owner)
+            how = {"source": part.source, "owner": part.owner}
+            return self.changed.view(i, channels, count, base.own, **how)
 
         x = room(0, 4)
         columns = self.device.upload(np.ascontiguousarray(mutants.columns, np.float32))
@@ -236,7 +292,7 @@ class StagedEngine:
             "edit",
             count * x.width,
             x.pack(),
-            original.acts[0].y.pack(),
+            original.acts[0].y.through(part.owner).pack(),
             columns.address,
             part.first.address,
             part.span.address,
@@ -244,28 +300,35 @@ class StagedEngine:
             count,
         )
         acts = self.network.forward(count, x, room)
-        pair = np.arange(count * self.count, dtype=np.int32)
-        window = self.device.upload(pair // self.count)
-        reference = self.device.upload(pair % self.count)
-        zeros = self.device.upload(np.zeros(len(pair), np.int32))
+        pairs = count * self.count
+        window, reference, source = (self.device.allocate(4 * pairs) for _ in range(3))
+        self.device.launch(
+            "pair_up",
+            -(-pairs // LANES),
+            window.address,
+            reference.address,
+            source.address,
+            part.owner.address,
+            part.source.address,
+            self.count,
+            pairs,
+        )
         return Chunk(
             count,
-            mutants,
+            edits,
             part.first,
             part.span,
             part.source,
+            part.owner,
             acts,
-            Pairs(len(pair), window, reference),
-            self.device.upload(np.repeat(mutants.slot[:, 0].astype(np.int32), self.count)),
-            zeros,
+            Pairs(pairs, window, reference),
+            source,
         )
 
-    def mutant_importance(
-        self, task: Task, original: Original, down: dict[int, View], base: View, chunk: Chunk
-    ) -> View:
+    def mutant_importance(self, k: int, original: Original, chunk: Chunk) -> View:
         """Contributions of mutants where they can differ from the original's (M, width, G)."""
-        m, windows = self._walk(task, original, down, chunk)
-        width = windows.width[0]
+        m, windows = self._walk(k, original, chunk)
+        width, base = windows.width[0], original.base[k]
         memory = self.device.allocate(4 * chunk.count * width * self.groups) if width else None
         # the base even where the window is the whole: it is what mutants are compared with
         out = View(
@@ -276,23 +339,21 @@ class StagedEngine:
             base.own,
             windows.start.get(0),
             chunk.source,
-            chunk.zeros,
+            chunk.owner,
         )
         if not width:
             return out
-        return self.importance(
-            chunk.count, m, chunk.acts[0].y, original.references, chunk.pairs.reference, out
-        )
+        x, references = chunk.acts[0].y, original.references
+        return self.importance(chunk.count, m, x, references, chunk.pairs.reference, out)
 
-    def _walk(
-        self, task: Task, original: Original, down: dict[int, View], chunk: Chunk
-    ) -> tuple[View, Windows]:
+    def _walk(self, k: int, original: Original, chunk: Chunk) -> tuple[View, Windows]:
         """Gradients or multipliers of mutants at the input, and the windows that they are in."""
-        pairs, acts, references = chunk.pairs, chunk.acts, original.references
-        assert pairs.reference is not None
+        pairs, acts, down = chunk.pairs, chunk.acts, original.down[k]
+        task = self.network.tasks[k]
         if self.far is not None:
+            span = [chunk.edits.span_of(b, b + 1) for b in range(original.count)]
             m = self.far.walk(
-                task, pairs, chunk.pair_source, chunk.zeros, acts, original.acts, references, down
+                task, pairs, chunk.pair_source, span, acts, original.acts, original.references, down
             )
             return m, self.far.held
 
@@ -307,7 +368,7 @@ class StagedEngine:
             )
 
         below = self.network.graph.ancestors(task.node)
-        seed = self.network.seed(task, chunk.zeros)
-        walk = self.network.backward(seed, below, below, pairs, acts, references, room)
+        seed = self.network.seed(task)
+        walk = self.network.backward(seed, below, below, pairs, acts, original.references, room)
         _, m = deque(walk, maxlen=1)[0]  # what stands above is let go as the walk comes down
         return m, self.differing

@@ -61,6 +61,13 @@ class View:
         """The same windows, looked up by other items."""
         return replace(self, member=member)
 
+    def items(self, first: int, count: int) -> View:
+        """Some items of whole tensors, or of a base that all share."""
+        if self.own is None:
+            return self
+        each = 4 * self.rows * self.channels
+        return replace(self, own=self.own.part(first * each, count * each))
+
     def pack(self) -> np.void:
         """As the kernels take it."""
         packed = np.zeros((), VIEW)

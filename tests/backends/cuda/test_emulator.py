@@ -83,9 +83,9 @@ def test_bits_of_a_hidden_head_whatever_the_batches_of_units_and_mutants(monkeyp
     batches = []
     basis = far.FarPart._basis
 
-    def counted(self, part, *rest):
-        batches.append(len(part))
-        return basis(self, part, *rest)
+    def counted(self, top, begin, count, *rest):
+        batches.append(count)
+        return basis(self, top, begin, count, *rest)
 
     monkeypatch.setattr(far.FarPart, "_basis", counted)
     small = replace(plan, memory_limit=plan.memory_limit // 1024)
@@ -112,6 +112,47 @@ def test_same_bits_in_any_company_and_memory():
         for other in (plan, small):
             (found,) = run("emulator", other, x[i : i + 1], references[i : i + 1])
             assert_same(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["basset_legacy.onnx", "two_outputs", "siamese_legacy.onnx", "global_max_legacy.onnx",
+     "gelu_default"],
+)  # fmt: skip
+@pytest.mark.parametrize("settings", SETTINGS[1:3], ids=SETTING_NAMES[1:3])
+def test_sequences_in_one_launch_have_the_bits_of_each_alone(name, settings):
+    """Hidden heads, several tasks, branches, the fused walk; one sequence with N, one all of it."""
+    tasks = list(range(min(2, len(model(name).task_names))))
+    plan = plan_for(name, n_references=2, task=tasks, **settings)
+    x, references = inputs(plan, 4, seed=6)
+    x[1, :, ::3], x[2] = 0, 0
+    if references is not None:
+        references = references * x.max(axis=1)[:, None, None]
+    assert make_backend("emulator", plan).batch >= len(x)
+    together = run("emulator", plan, x, references)
+    for i, found in enumerate(together):
+        own = None if references is None else references[i : i + 1]
+        (alone,) = run("emulator", plan, x[i : i + 1], own)
+        assert_same(found, alone)
+    backend = make_backend("emulator", plan)
+    for hypothetical in (False, True):
+        found = list(backend.attributions(x, references, hypothetical))
+        for i, (importance, _) in enumerate(found):
+            own = None if references is None else references[i : i + 1]
+            ((alone, _),) = backend.attributions(x[i : i + 1], own, hypothetical)
+            np.testing.assert_array_equal(importance, alone)
+
+
+@pytest.mark.parametrize("name", ["basset_legacy.onnx", "global_max_legacy.onnx"])
+def test_results_that_do_not_fit_leave_source_by_source(name):
+    plan = plan_for(name, n_references=2)
+    x, references = inputs(plan, 2)
+    wanted = run("emulator", plan, x, references)
+    small = replace(plan, memory_limit=64 * plan.targets.shape[1] * 8 * 5)
+    backend = make_backend("emulator", small)
+    assert backend.batch == 1 and 1 < backend.sources < len(plan.sources) // 2
+    for found, own in zip(backend.maps(x, references), wanted, strict=True):
+        assert_same(found, own)
 
 
 def test_ambiguous_bases_and_ties():

@@ -25,7 +25,7 @@ def test_bits_of_the_shuffles(sequence, count):
 
     device, x = EmulatorDevice(), one_hot([sequence])
     for seed in (0, 7):
-        (drawn,) = Shuffles(x, count, seed)
+        drawn = Shuffles.of(x, count, seed)
         found = device.read(drawn.draw(device), (count, len(sequence), 4))
         wanted = make_references(x, "dinucleotide", count, random_state=seed)[0]
         np.testing.assert_array_equal(found, wanted.swapaxes(1, 2))

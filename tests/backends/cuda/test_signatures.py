@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dfim_fast.backends.cuda import far, fused, native, shuffles, sources
+from dfim_fast.backends.cuda import fused, native, shuffles, sources
 from dfim_fast.backends.cuda.layers import convolution, gates, joints, segments
 from dfim_fast.backends.cuda.signatures import KERNELS, TILE, VIEW, WALK, Signature
 from dfim_fast.errors import BackendError
@@ -42,7 +42,6 @@ def test_numbers_of_steps_joints_and_segments():
         assert [numbers[name] for name in names] == list(range(len(names)))
     assert numbers["STACK"] == gates.STACK
     assert numbers["LANES"] == segments.LANES == shuffles.LANES == native.LANES
-    assert numbers["PAIRS"] == far.PAIRS
     assert numbers["ALTERNATES"] == walk.ALTERNATES
     assert numbers["WALK_SCRATCH"] == walk.SCRATCH
     assert numbers["TILE_ROWS"] == convolution.TILE_ROWS
