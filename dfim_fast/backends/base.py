@@ -12,6 +12,7 @@ import numpy as np
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
 from dfim_fast.sequence.references import make_references
+from dfim_fast.sequence.shuffle import Shuffled
 
 
 @dataclass
@@ -131,6 +132,10 @@ class Backend(ABC):
         A backend that draws shuffles itself need not bring them here first.
         """
         return make_references(x, references, n_references, gc, random_state)
+
+    def shuffled(self, shuffles: Shuffled) -> np.ndarray:
+        """Codes (N * n, L) of shuffles, for inputs; a backend may draw them itself, to the bit."""
+        return shuffles.codes()
 
     @abstractmethod
     def maps(

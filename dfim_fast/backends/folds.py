@@ -11,6 +11,7 @@ import numpy as np
 from dfim_fast.backends.base import Backend, Effects, Into, SequenceMap
 from dfim_fast.plan.plan import Plan
 from dfim_fast.sequence.mutants import Mutants
+from dfim_fast.sequence.shuffle import Shuffled
 
 
 class Folds(Backend):
@@ -42,6 +43,9 @@ class Folds(Backend):
         self, x: np.ndarray, references: Any, n_references: int, gc: float, random_state: int
     ) -> Any:
         return self.members[0].references(x, references, n_references, gc, random_state)
+
+    def shuffled(self, shuffles: Shuffled) -> np.ndarray:
+        return self.members[0].shuffled(shuffles)
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
         return self.mean([m.predictions(x) for m in self.members])

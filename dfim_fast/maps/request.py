@@ -18,8 +18,9 @@ from dfim_fast.errors import InputError, SettingsError
 from dfim_fast.maps.model import Model
 from dfim_fast.plan.plan import Plan, compares
 from dfim_fast.plan.planner import make_plan
-from dfim_fast.sequence.one_hot import as_one_hot
+from dfim_fast.sequence.one_hot import as_one_hot, from_codes, on_host
 from dfim_fast.sequence.references import make_references
+from dfim_fast.sequence.shuffle import Shuffled
 
 DELTA_BOUND = 1e-3  # relative summation-to-delta error that is worth a warning
 
@@ -116,14 +117,19 @@ def make_request(
             stacklevel=3,
         )
     labels = None if names is None else [str(n) for n in names]
-    x = as_one_hot(X, model.sequence_length, labels)
+    shuffles = X if isinstance(X, Shuffled) else None
+    if shuffles is None:
+        x = as_one_hot(X, model.sequence_length, labels)
+    else:  # stands for what the backend draws once it is there
+        x = np.repeat(from_codes(shuffles.originals), shuffles.n, axis=0)
+        as_one_hot(x[:1], model.sequence_length)
     if labels is None:
         labels = [str(i) for i in range(len(x))]
     elif len(labels) != len(x):
         raise InputError(f"{len(labels)} names for {len(x)} sequences; give one name each")
     if not isinstance(references, str):
         try:
-            references = np.asarray(references)
+            references = np.asarray(on_host(references))
         except ValueError:  # of unequal shape; the maker says it in one line
             make_references(x, references)
     count = 0
@@ -152,6 +158,8 @@ def make_request(
     ]
     machine = members[0] if len(members) == 1 else Folds(members)
     plan = machine.plan
+    if shuffles is not None:
+        x = from_codes(machine.shuffled(shuffles))
     settings = {
         "method": method,
         "references": references if isinstance(references, str) else array_name(references),

@@ -19,8 +19,8 @@ from dfim_fast.errors import InputError
 from dfim_fast.io.regions import Windows
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, make_request
-from dfim_fast.sequence.one_hot import as_one_hot, encode
-from dfim_fast.sequence.shuffle import dinucleotide_shuffle
+from dfim_fast.sequence.one_hot import as_one_hot, encode, from_codes
+from dfim_fast.sequence.shuffle import Shuffled
 from dfim_fast.stats.map_scan import Cells, Scan, empty_counts, scan, tally_bins, tally_values
 from dfim_fast.stats.strata import STRATA
 from dfim_fast.stats.tally import Tally
@@ -110,13 +110,11 @@ class RegionWork:
             arrays[name] = np.stack(parts, axis=1) if joined else np.concatenate(parts)
         of_null = np.flatnonzero(self.sampled[first:last])
         if len(of_null):
-            shuffled = dinucleotide_shuffle(
-                x[of_null], n=self.n_null, random_state=self.settings["random_state"],
-                purpose="null",
-            )  # fmt: skip
-            shuffled = shuffled.reshape(-1, *shuffled.shape[2:])
+            drawn = self.request.backend.shuffled(
+                Shuffled(x[of_null], self.n_null, self.settings["random_state"], "null")
+            )
             labels = [f"{names[i]} shuffled" for i in of_null for _ in range(self.n_null)]
-            for _ in self._scanned(shuffled, encode(shuffled), labels, null):
+            for _ in self._scanned(from_codes(drawn), drawn, labels, null):
                 pass
         total = len(x) * pools // STRATA * self.cells.stratum.size * 4
         arrays["masked"] = np.array(total - scores.size())

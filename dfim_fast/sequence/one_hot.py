@@ -180,6 +180,16 @@ def decode_codes(codes: npt.ArrayLike) -> list[str]:
     return [row.tobytes().decode("ascii") for row in _BYTE_OF_CODE[_checked_codes(codes)]]
 
 
+def on_host(array: Any) -> Any:
+    """A copy on the host of an array that lies on a GPU (``__cuda_array_interface__``); anything
+    else as it is. CuPy, PyTorch and Numba each have a name of their own for it."""
+    if hasattr(array, "__cuda_array_interface__"):
+        for name in ("get", "copy_to_host", "cpu"):
+            if hasattr(array, name):
+                return getattr(array, name)()
+    return array
+
+
 def _expand(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
     out = np.empty((codes.shape[0], 4, codes.shape[1]), dtype=np.float32)
     for base in range(4):
@@ -221,7 +231,7 @@ def _strings_in(X: Any) -> list[str] | None:
         return [X]
     if isinstance(X, list | tuple):
         return list(X) if not X or any(isinstance(item, str | bytes) for item in X) else None
-    array = np.asarray(X)
+    array = np.asarray(on_host(X))
     if array.dtype.kind in "USTO" and array.ndim == 1:
         return [item for item in array.tolist()]
     return None
@@ -279,7 +289,7 @@ def _checked_array(
 ) -> npt.NDArray[np.generic]:
     """Return X as (N, 4, L) in its own type, every column checked."""
     try:
-        array = np.asarray(X)
+        array = np.asarray(on_host(X))
     except ValueError:
         raise InputError(
             "sequences of unequal shape cannot be made one array; pass one array (N, 4, L)"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfim_fast.errors import InputError, SettingsError
-from dfim_fast.sequence.one_hot import as_one_hot
+from dfim_fast.sequence.one_hot import as_one_hot, on_host
 from dfim_fast.sequence.shuffle import dinucleotide_shuffle
 
 KINDS = ("dinucleotide", "gc", "zeros")
@@ -113,7 +113,7 @@ def _own_references(one_hot: npt.NDArray[np.float32], references: Any) -> npt.ND
     n, _, length = one_hot.shape
     wanted = f"wanted (R, 4, {length}) or ({n}, R, 4, {length})"
     try:
-        array = np.asarray(references)
+        array = np.asarray(on_host(references))
     except ValueError:
         raise InputError(f"references of unequal shape cannot be one array; {wanted}") from None
     if array.dtype.kind not in "biuf":

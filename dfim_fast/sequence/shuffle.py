@@ -64,6 +64,57 @@ def dinucleotide_shuffle(
     return from_codes(shuffled.reshape(-1, length)).reshape(sequences, n, 4, length)
 
 
+class Shuffled:
+    """Shuffles of each sequence as sequences of their own, drawn when they are needed.
+
+    Whatever takes sequences takes this: as an array it is their one-hot, (N * n, 4, L), the n
+    shuffles of a sequence neighbours. A backend that draws shuffles itself is given what is to be
+    drawn instead.
+
+    Parameters
+    ----------
+    X, n, random_state, purpose
+        As in :func:`dinucleotide_shuffle`.
+
+    Raises
+    ------
+    InputError, SettingsError
+        As :func:`dinucleotide_shuffle`.
+    """
+
+    def __init__(self, X: Any, n: int, random_state: int, purpose: str) -> None:
+        check_count(n)
+        self.originals, self.n = encode(X), int(n)
+        self.random_state, self.purpose = random_state, purpose
+
+    def __len__(self) -> int:
+        return len(self.originals) * self.n
+
+    @property
+    def length(self) -> int:
+        """L."""
+        return int(self.originals.shape[1])
+
+    def codes(self) -> npt.NDArray[np.int8]:
+        """Codes (N * n, L), drawn here."""
+        drawn = shuffle_codes(self.originals, self.n, self.random_state, self.purpose)
+        return drawn.reshape(len(self), self.length)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return from_codes(self.codes()).astype(dtype or np.float32, copy=False)
+
+
+def check_count(n: object) -> None:
+    """Refuse a number of shuffles that is none.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise SettingsError(f"n={n!r} shuffles: pass an integer of at least 1")
+
+
 def shuffle_codes(
     codes: npt.NDArray[np.int8], n: int = 20, random_state: int = 0, purpose: str = "reference"
 ) -> npt.NDArray[np.int8]:
@@ -85,8 +136,7 @@ def shuffle_codes(
     SettingsError
         If ``n`` is below 1 or ``random_state`` no integer.
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise SettingsError(f"n={n!r} shuffles: pass an integer of at least 1")
+    check_count(n)
     codes = np.ascontiguousarray(codes, dtype=np.int8)
     keys = content_keys(random_state, purpose, (row.tobytes() for row in codes))
     out = np.empty((codes.shape[0], n, codes.shape[1]), dtype=np.int8)

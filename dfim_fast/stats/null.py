@@ -13,8 +13,7 @@ from dfim_fast.maps.controls import control_table
 from dfim_fast.maps.features import check_features
 from dfim_fast.maps.interaction import interaction_map
 from dfim_fast.maps.motif import matched_pairs, motif_table
-from dfim_fast.sequence.one_hot import encode
-from dfim_fast.sequence.shuffle import dinucleotide_shuffle
+from dfim_fast.sequence.shuffle import Shuffled
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +136,7 @@ def null_map(
         return matched_pairs(model, X, features, n, random_state, progress, settings)
     if variants is not None:
         raise SettingsError("null_map: variants are judged by kind='matched', not by shuffles")
-    originals = encode(X)
-    shuffles = dinucleotide_shuffle(X, n=n, random_state=random_state, purpose="null")
-    shuffled = shuffles.reshape(-1, *shuffles.shape[2:])
+    shuffled = Shuffled(X, n, random_state, "null")
     names = settings.pop("names", None)
     references = settings.get("references")
     if references is not None and np.ndim(references) == 4:
@@ -152,8 +149,8 @@ def null_map(
     return NullMap(
         fis=maps.fis,
         mask=maps.mask,
-        sequence=np.repeat(np.arange(len(originals)), n),
-        originals=originals,
+        sequence=np.repeat(np.arange(len(shuffled.originals)), n),
+        originals=shuffled.originals,
         predictions=maps.predictions,
         names=maps.names,
         task_names=maps.task_names,
@@ -180,16 +177,16 @@ def _variant_settings(random_state: int, given: dict[str, Any]) -> dict[str, Any
 
 def _shuffled_pairs(
     model: Any,
-    shuffled: np.ndarray,
+    shuffled: Shuffled,
     names: list[str] | None,
     n: int,
     features: pd.DataFrame,
     random_state: int,
     settings: dict[str, Any],
 ) -> pd.DataFrame:
-    """Pairs of the same spans in n shuffles of each sequence, (N*n, 4, L)."""
+    """Pairs of the same spans in n shuffles of each sequence."""
     labels = [str(i) for i in range(len(shuffled) // n)] if names is None else list(names)
-    rows = np.asarray(check_features(features, labels, shuffled.shape[-1]).row_of_table)
+    rows = np.asarray(check_features(features, labels, shuffled.length).row_of_table)
     copies = [features.assign(sequence=rows * n + k) for k in range(n)]
     table = motif_table(
         model, shuffled, pd.concat(copies, ignore_index=True), "null",

@@ -10,6 +10,7 @@ from dfim_fast.sequence.one_hot import (
     from_codes,
     one_hot,
 )
+from dfim_fast.sequence.references import make_references
 
 
 def test_one_hot_values():
@@ -159,3 +160,25 @@ def test_bad_codes(codes, message):
         with pytest.raises(InputError) as error:
             function(codes)
         assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["get", "copy_to_host", "cpu"])
+def test_arrays_on_a_gpu_are_brought_to_the_host(name):
+    """CuPy's, Numba's and PyTorch's: none of them turns into a NumPy array by itself."""
+    x = one_hot(["ACGTN", "TTTTT"])
+
+    class OnDevice:
+        @property
+        def __cuda_array_interface__(self):
+            return {"shape": x.shape}
+
+        def __array__(self, *_):
+            raise TypeError("implicit conversion to a NumPy array is not allowed")
+
+    setattr(OnDevice, name, lambda self: x)
+    np.testing.assert_array_equal(as_one_hot(OnDevice()), x)
+    np.testing.assert_array_equal(encode(OnDevice()), encode(x))
+    own = np.ones((3, 4, 5), np.float32) * x[1].max(axis=0)
+    setattr(OnDevice, name, lambda self: own)
+    found = make_references(x, OnDevice())
+    np.testing.assert_array_equal(found[1], own)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from dfim_fast.errors import InputError, SettingsError
-from dfim_fast.sequence.one_hot import decode, decode_codes, encode, one_hot
-from dfim_fast.sequence.shuffle import dinucleotide_shuffle, shuffle_codes
+from dfim_fast.sequence.one_hot import as_one_hot, decode, decode_codes, encode, one_hot
+from dfim_fast.sequence.shuffle import Shuffled, dinucleotide_shuffle, shuffle_codes
 
 
 def _shuffles(sequence, n, **settings):
@@ -140,3 +140,13 @@ def test_bad_settings():
         dinucleotide_shuffle("ACGT", random_state=None)
     with pytest.raises(InputError, match="letter 'X'"):
         dinucleotide_shuffle("ACGX")
+
+
+def test_shuffles_that_stand_for_sequences():
+    shuffles = Shuffled(["ACGTACCGTTGCA", "ACGTTCCGTTGNA"], 3, 2, "null")
+    wanted = dinucleotide_shuffle(["ACGTACCGTTGCA", "ACGTTCCGTTGNA"], 3, 2, "null")
+    assert (len(shuffles), shuffles.length) == (6, 13)
+    np.testing.assert_array_equal(np.asarray(shuffles), wanted.reshape(6, 4, 13))
+    np.testing.assert_array_equal(as_one_hot(shuffles), wanted.reshape(6, 4, 13))
+    with pytest.raises(SettingsError, match="n=True shuffles: pass an integer of at least 1"):
+        Shuffled(["ACGT"], True, 0, "null")

@@ -32,6 +32,8 @@ from dfim_fast.plan.plan import Plan
 from dfim_fast.plan.planner import DEFAULT_MEMORY, plan_spans
 from dfim_fast.sequence.mutants import Mutants
 from dfim_fast.sequence.one_hot import encode
+from dfim_fast.sequence.random import content_keys
+from dfim_fast.sequence.shuffle import Shuffled
 
 SHARE = 0.5  # of the free memory, where no limit was asked for
 # Of the budget that the originals of a batch may take, and its results: an eighth each. Half is for
@@ -92,6 +94,19 @@ class CudaBackend(Backend):
         if isinstance(references, str) and references == "dinucleotide":
             return Shuffles.of(x, n_references, random_state)
         return super().references(x, references, n_references, gc, random_state)
+
+    def shuffled(self, shuffles: Shuffled) -> np.ndarray:
+        each, found = 4 * shuffles.n * shuffles.length, []
+        batch = max(1, self.budget // each)  # codes and what is at hand while they are drawn
+        keys = content_keys(
+            shuffles.random_state, shuffles.purpose, (c.tobytes() for c in shuffles.originals)
+        )
+        drawn = Shuffles(shuffles.originals, keys, shuffles.n)
+        for first in range(0, len(drawn), batch):
+            part = drawn[first : first + batch]
+            shape = (len(part) * shuffles.n, shuffles.length)
+            found.append(self.device.read(part.draw_codes(self.device), shape, np.int8))
+        return np.concatenate(found)
 
     def maps(
         self, x: np.ndarray, references: Any, into: Sequence[Into] | None = None
