@@ -31,8 +31,13 @@ class DaskRunner:
         Its address, such as ``tcp://node1:8786``.
     """
 
+    workers = 0  # they come and go
+
     def __init__(self, scheduler: str) -> None:
         self.scheduler = scheduler
+
+    def start(self, *modules: str) -> None:
+        """Nothing: they run already, or start when there is work."""
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

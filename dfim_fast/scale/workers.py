@@ -7,17 +7,21 @@ It keeps only a few chunks under way, so that memory does not grow with their nu
 from __future__ import annotations
 
 import ctypes
+import importlib
 import multiprocessing
 import os
 import pickle
 import signal
+import tempfile
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import islice
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, Protocol
 
 from dfim_fast.backends.select import has_driver
@@ -32,7 +36,7 @@ _BLAS_AND_NUMBA = (
 
 
 class Task(Protocol):
-    """What workers do; it travels to them by pickle, once for each worker.
+    """What workers do; it is pickled once, and read by each worker once.
 
     Attributes
     ----------
@@ -50,7 +54,18 @@ class Task(Protocol):
 
 
 class Runner(Protocol):
-    """A way of running a task over chunks."""
+    """A way of running a task over chunks.
+
+    Attributes
+    ----------
+    workers : int
+        Chunks done at a time, as far as is known.
+    """
+
+    workers: int
+
+    def start(self, *modules: str) -> None:
+        """Let workers start, and import what they will need, while the caller plans."""
 
     def run(
         self, task: Task, chunks: Iterable[Any], stop: Callable[[], bool] = ...
@@ -92,8 +107,13 @@ class Serial:
         All processors by default.
     """
 
+    workers = 1
+
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or processors()
+
+    def start(self, *modules: str) -> None:
+        """Nothing: the caller is the worker."""
 
     def run(
         self, task: Task, chunks: Iterable[Any], stop: Callable[[], bool] = _never
@@ -125,26 +145,55 @@ class Processes:
         self.workers = workers
         self.threads = threads or max(1, processors() // workers)
         self.devices = tuple(devices)
+        self._pool: ProcessPoolExecutor | None = None
 
-    def run(
-        self, task: Task, chunks: Iterable[Any], stop: Callable[[], bool] = _never
-    ) -> Iterator[tuple[int, Any]]:
-        """As `Runner.run`; the chunks of a worker that died are done again by others."""
+    def start(self, *modules: str) -> None:
+        """As `Runner.start`; `run` starts them if this did not."""
+        self._pool = self._begun(modules)
+
+    def _begun(self, modules: tuple[str, ...] = ()) -> ProcessPoolExecutor:
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             raise BackendError(
                 "workers start by importing the main script, which starts workers itself; put its "
                 "call under: if __name__ == '__main__':"
             )
-        pickled = pickle.dumps(task)
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(
+            self.workers, mp_context=spawn, initializer=_begin,
+            initargs=(self.threads, self.devices, spawn.Value("i", 0)),
+        )  # fmt: skip
+        for _ in range(self.workers):
+            pool.submit(_load, modules)
+        return pool
+
+    def run(
+        self, task: Task, chunks: Iterable[Any], stop: Callable[[], bool] = _never
+    ) -> Iterator[tuple[int, Any]]:
+        """As `Runner.run`; the chunks of a worker that died are done again by others."""
+        with tempfile.NamedTemporaryFile(prefix="dfim-fast-task-") as file:
+            try:
+                file.write(pickle.dumps(task))
+                file.flush()
+            except OSError as error:
+                raise BackendError(
+                    f"{file.name}: workers are told there what to do, and it cannot be written "
+                    f"({error.strerror or error}); set TMPDIR to a folder with room"
+                ) from None
+            yield from self._run(file.name, chunks, stop)
+
+    def _run(
+        self, task: str, chunks: Iterable[Any], stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, Any]]:
         fresh = iter(enumerate(chunks))
         waiting: deque[tuple[int, Any]] = deque()  # drawn, and not at a worker
         deaths: Counter[int] = Counter()
         complete = False
         while not complete:
-            pool = self._pool(pickled)
+            pool, self._pool = self._pool or self._begun(), None
+            submit = partial(pool.submit, _work, task)
             flying: dict[Future[Any], tuple[int, Any]] = {}
             try:
-                yield from self._serve(pool, flying, waiting, fresh, stop)
+                yield from self._serve(submit, flying, waiting, fresh, stop)
                 complete = True
             except BrokenProcessPool:
                 waiting.extendleft(sorted(flying.values(), key=itemgetter(0), reverse=True))
@@ -157,11 +206,11 @@ class Processes:
                         "memory limit"
                     ) from None
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                pool.shutdown(wait=False, cancel_futures=True)  # they end while results are written
 
     def _serve(
         self,
-        pool: ProcessPoolExecutor,
+        submit: Callable[[Any], Future[Any]],
         flying: dict[Future[Any], tuple[int, Any]],
         waiting: deque[tuple[int, Any]],
         fresh: Iterator[tuple[int, Any]],
@@ -174,7 +223,7 @@ class Processes:
                     waiting.extend(islice(fresh, 1))
                 if not waiting:
                     break
-                future = pool.submit(_work, waiting[0][1])  # it stays waiting if that fails
+                future = submit(waiting[0][1])  # it stays waiting if that fails
                 flying[future] = waiting.popleft()
             if not flying:
                 return
@@ -183,15 +232,6 @@ class Processes:
                 result = future.result()
                 number, _ = flying.pop(future)
                 yield number, result
-
-    def _pool(self, pickled: bytes) -> ProcessPoolExecutor:
-        spawn = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(
-            self.workers,
-            mp_context=spawn,
-            initializer=_begin,
-            initargs=(pickled, self.threads, self.devices, spawn.Value("i", 0)),
-        )
 
 
 def visible_gpus() -> list[str]:
@@ -209,13 +249,14 @@ def visible_gpus() -> list[str]:
 
 
 class _Own:
-    """What a worker process holds: its task, and whether that is set up."""
+    """What a worker process holds: its task, once that is set up, and the file it came from."""
 
+    threads: int
     task: Task
-    ready = False
+    path = ""
 
 
-def _begin(pickled: bytes, threads: int, devices: tuple[str, ...], ticket: Any) -> None:
+def _begin(threads: int, devices: tuple[str, ...], ticket: Any) -> None:
     """Prepare a worker: its processors and GPU first, since libraries read them when loaded."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -229,8 +270,12 @@ def _begin(pickled: bytes, threads: int, devices: tuple[str, ...], ticket: Any) 
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(threads)  # NumPy's BLAS is loaded already
-    _Own.task = pickle.loads(pickled)
-    _Own.task.threads = threads
+    _Own.threads = threads
+
+
+def _load(modules: tuple[str, ...]) -> None:
+    for name in modules:
+        importlib.import_module(name)
 
 
 def _end_with_parent() -> None:
@@ -241,8 +286,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(chunk: Any) -> Any:
-    if not _Own.ready:
-        _Own.task.setup()
-        _Own.ready = True
+def _work(path: str, chunk: Any) -> Any:
+    if _Own.path != path:
+        task: Task = pickle.loads(Path(path).read_bytes())
+        task.threads = _Own.threads
+        task.setup()
+        _Own.task, _Own.path = task, path
     return _Own.task(chunk)
