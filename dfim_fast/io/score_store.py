@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,11 +100,12 @@ class ScoreStore:
         """
         return self._settings(missing_ok=False) or {}
 
-    def add(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep the piece of rows ``first`` to ``last``, the last left out."""
+    def add(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> Path:
+        """Keep the piece of rows ``first`` to ``last``, the last left out; where it is."""
         target = self._parts / f"{first:09d}-{last:09d}.npz"
         with self.writing():
             write_whole(target, lambda handle: save_arrays(handle, arrays))
+        return target
 
     def parts(self) -> list[tuple[int, int, Path]]:
         """Rows and files of the finished pieces, in order.
@@ -126,8 +127,10 @@ class ScoreStore:
             end = last
         return found
 
-    def read(self, path: Path) -> dict[str, np.ndarray]:
-        """Arrays of a piece.
+    def read(
+        self, path: Path, wanted: Callable[[str], bool] = lambda name: True
+    ) -> dict[str, np.ndarray]:
+        """Arrays of a piece, those of wanted names.
 
         Raises
         ------
@@ -136,17 +139,25 @@ class ScoreStore:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+                return {name: file[name] for name in file.files if wanted(name)}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             raise self._damaged(path) from None
 
-    def gaps(self, rows: int, size: int) -> Iterator[tuple[int, int]]:
-        """Cut what is not finished of ``rows`` into chunks of at most ``size``."""
+    def gaps(self, rows: int, size: int, workers: int = 0) -> Iterator[tuple[int, int]]:
+        """Cut what is not finished of ``rows`` into chunks of at most ``size``.
+
+        Where it is known how many workers share them, the last chunks are smaller, so that none has
+        long to wait for the others.
+        """
         done = [(first, last) for first, last, _ in self.parts()]
+        left = rows - sum(last - first for first, last in done)
         begin = 0
         for first, last in [*done, (rows, rows)]:
-            for start in range(begin, first, size):
-                yield start, min(start + size, first)
+            while begin < first:
+                step = min(size, -(-left // (2 * workers))) if workers else size
+                yield begin, min(begin + step, first)
+                left -= min(step, first - begin)
+                begin += step
             begin = last
 
     @contextmanager
@@ -156,8 +167,11 @@ class ScoreStore:
         with self.writing():
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
-            yield partial
-            os.rename(partial, self.results)
+            try:
+                yield partial
+                os.rename(partial, self.results)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
             _force(self.path)
 
     def drop_parts(self) -> None:

@@ -36,7 +36,7 @@ class DaskRunner:
     def __init__(self, scheduler: str) -> None:
         self.scheduler = scheduler
 
-    def start(self, *modules: str) -> None:
+    def begin(self, *modules: str) -> None:
         """Nothing: they run already, or start when there is work."""
 
     @contextmanager

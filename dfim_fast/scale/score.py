@@ -9,14 +9,9 @@ from typing import Any
 from dfim_fast.errors import SettingsError
 from dfim_fast.io.score_store import check_store
 from dfim_fast.maps.model import Model
-from dfim_fast.scale.score_jobs import region_job, table_job
-from dfim_fast.scale.score_run import (
-    Judging,
-    Scored,
-    make_runner,
-    run_job,
-    whole,
-)
+from dfim_fast.plan.planner import whole_number
+from dfim_fast.scale.score_run import Judging, Scored, make_runner, run_job
+from dfim_fast.scale.score_work import make_score_request, streamed
 
 
 def score(
@@ -149,9 +144,9 @@ def score(
     ['log', 'results']
     """
     check_store(Path(out), resume)
-    whole("workers", workers, 1)
+    whole_number("workers", workers, 1)
     if chunk is not None:
-        whole("chunk", chunk, 1)
+        whole_number("chunk", chunk, 1)
     judging = Judging(null_regions, n_null, pool, family, correction, alpha)
     judging.check()
     settings = {
@@ -162,21 +157,27 @@ def score(
     }  # fmt: skip
     if (bed is None) == (vcf is None):
         raise SettingsError("bed, vcf: give one of them, regions or variants")
+    whole_maps = bed is not None and motifs is None
+    if not whole_maps and (keep != "significant" or export):
+        raise SettingsError("keep, export: are for whole maps of regions; leave them out")
     where: dict[str, Any] = {"fit": fit, "stride": stride, "ends": ends, "strands": strands}
     if vcf is not None and motifs is not None:
         raise SettingsError("motifs: are found in regions; give bed with them, not vcf")
-    if bed is not None and motifs is None:
+    settings = streamed(settings, whole_maps)
+    request = make_score_request(model, settings, None)
+    runner = make_runner(workers, threads, scheduler, request.backend.name)
+    runner.begin(make_score_request.__module__, type(request.backend).__module__)
+    from dfim_fast.scale.score_jobs import region_job, table_job  # workers are importing, too
+
+    rows_of: Any = vcf if bed is None else bed
+    if whole_maps:
         job = region_job(
-            model, genome, bed, settings, judging, **where, top=top, keep=keep,
+            request, genome, rows_of, settings, judging, **where, top=top, keep=keep,
             export=tuple(export), chunk=chunk, progress=progress,
         )  # fmt: skip
     else:
-        rows_of: Any = vcf if bed is None else bed
-        if keep != "significant" or export:
-            raise SettingsError("keep, export: are for whole maps of regions; leave them out")
         job = table_job(
-            model, genome, rows_of, settings, judging, motifs=motifs,
+            request, genome, rows_of, settings, judging, motifs=motifs,
             threshold=threshold, flank=flank, windows=where, chunk=chunk,
         )  # fmt: skip
-    runner = make_runner(workers, threads, scheduler, job.settings["backend_used"])
     return run_job(job, out, runner, resume=resume, progress=progress)

@@ -15,19 +15,19 @@ from dfim_fast.errors import InputError, SettingsError
 from dfim_fast.io.exports import write_bed, write_bedpe, write_bigwig
 from dfim_fast.io.motifs import read_motifs
 from dfim_fast.io.regions import Windows, read_windows
-from dfim_fast.io.run_record import RunRecord
 from dfim_fast.io.score_store import ScoreStore
 from dfim_fast.io.vcf import read_vcf
-from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request
+from dfim_fast.plan.planner import whole_number
 from dfim_fast.scale.pictures import file_name
 from dfim_fast.scale.score_results import (
     TABLE,
+    Gathered,
+    GatheredRegions,
     Outcome,
     attribution_windows,
-    tallies,
     write_judged,
-    write_regions,
+    write_table,
 )
 from dfim_fast.scale.score_run import (
     Job,
@@ -35,7 +35,6 @@ from dfim_fast.scale.score_run import (
     common_settings,
     file_hash,
     sample,
-    whole,
 )
 from dfim_fast.scale.score_tables import (
     TABLES,
@@ -45,12 +44,12 @@ from dfim_fast.scale.score_tables import (
     usable,
     write_rows,
 )
-from dfim_fast.scale.score_work import RegionWork, make_score_request
+from dfim_fast.scale.score_work import RegionWork
 from dfim_fast.stats.map_scan import Cells
+from dfim_fast.stats.strata import STRATA
 from dfim_fast.stats.tallied import TalliedSignificance
 
 UNITS = {"variants": "variant", "motifs": "region"}
-WHOLE_MAPS_ONLY = ("sources", "targets", "window")
 PAIRS = 512  # rows of a region and task, where nothing is computed yet
 TABLE_CHUNK = 256  # variants or regions
 EXPORTS = ("bedpe", "bed", "bigwig")
@@ -62,7 +61,7 @@ SHOWN = 10
 
 
 def region_job(
-    model: Model,
+    request: Request,
     genome: str | os.PathLike[str],
     bed: str | os.PathLike[str],
     settings: Mapping[str, Any],
@@ -84,19 +83,13 @@ def region_job(
     ------
     InputError, SettingsError, BackendError
     """
-    whole("top", top, 0)
+    whole_number("top", top, 0)
     if keep not in KEEP:
         raise SettingsError(f"keep={keep!r} is not known; choose from {', '.join(KEEP)}")
     for form in export:
         if form not in EXPORTS:
             raise SettingsError(f"export={form!r} is not known; choose from {', '.join(EXPORTS)}")
-    given = {**settings, "threads": None}
-    if isinstance(given.get("references"), np.ndarray) and given["references"].ndim == 4:
-        raise SettingsError(
-            "references: an own set for each sequence is no setting of a run that may be cut "
-            "anywhere; give (R, 4, L) for all, or the name of a kind"
-        )
-    request = make_score_request(model, given, None)
+    model = request.model
     request.announce(progress)
     windows = read_windows(bed, genome, model.sequence_length, fit=fit, stride=stride, ends=ends,
                            strands=strands)  # fmt: skip
@@ -106,8 +99,9 @@ def region_job(
     shuffles = int(sampled.sum()) * judging.n_null
     cells = len(plan.tasks) * len(plan.sources) * 4 * plan.targets.shape[1]
     exact = cells * (n + shuffles) <= EXACT_SCORES
-    own = {key: value for key, value in given.items() if key != "threads"}
-    work = RegionWork(model, windows, own, sampled, judging.n_null, top, exact, keep == "maps")
+    work = RegionWork(
+        model, windows, dict(settings), sampled, judging.n_null, top, exact, keep == "maps"
+    )
     about = {
         **common_settings("regions", request, genome, judging),
         "bed": file_hash(bed), "bed_name": Path(bed).name, "fit": fit, "stride": stride,
@@ -115,22 +109,25 @@ def region_job(
     }  # fmt: skip
     where = Cells.of(plan.sources, plan.targets, plan.reach)
 
-    def finish(store: ScoreStore, folder: Path, record: RunRecord) -> list[str]:
-        null, scores, masked = tallies(store)
+    def gather(folder: Path) -> GatheredRegions:
+        return GatheredRegions(folder, windows, where, request.settings["tasks"], about)
+
+    def finish(store: ScoreStore, folder: Path, gathered: Any) -> list[str]:
+        gathered.close()
         judge = TalliedSignificance(
-            null, scores, request.settings["tasks"], exact=exact, pool=judging.pool,
-            family=judging.family, correction=judging.correction, alpha=judging.alpha,
-            masked=masked,
+            gathered.null, gathered.scores, request.settings["tasks"], exact=exact,
+            pool=judging.pool, family=judging.family, correction=judging.correction,
+            alpha=judging.alpha, masked=gathered.masked,
         )  # fmt: skip
-        write_judged(folder, judge, null, scores)
-        outcome = write_regions(store, folder, windows, where, judge, about, SHOWN)
+        write_judged(folder, judge, gathered)
+        outcome = write_table(store, gathered, judge, SHOWN)
         write_exports(folder, windows, judge.tasks, export)
         cost = f"null: {shuffles:,} shuffles of {int(sampled.sum()):,} of {n:,} regions, " \
             f"{shuffles / n:.1%} more maps to compute"
         return region_summary(request, about, n, windows.skipped, outcome, cost)
 
     size = chunk or int(np.clip(CHUNK_CELLS // max(cells, 1), 1, LARGEST_CHUNK))
-    return Job("region", n, size, about, work, finish, model)
+    return Job("region", n, size, about, work, gather, finish, model)
 
 
 def write_exports(
@@ -161,7 +158,7 @@ def write_exports(
 
 
 def table_job(
-    model: Model,
+    request: Request,
     genome: str | os.PathLike[str],
     rows_of: str | os.PathLike[str],
     settings: Mapping[str, Any],
@@ -179,13 +176,7 @@ def table_job(
     ------
     InputError, SettingsError, BackendError
     """
-    given = {key: value for key, value in settings.items() if key not in WHOLE_MAPS_ONLY}
-    named = [key for key in WHOLE_MAPS_ONLY if settings.get(key) is not None]
-    if named:
-        raise SettingsError(
-            f"{named[0]}: is for whole maps of regions; leave it out with variants or motifs"
-        )
-    request = make_score_request(model, given, None)
+    model = request.model
     tasks, length = request.settings["tasks"], model.sequence_length
     kind = "variants" if motifs is None else "motifs"
     about = {**common_settings(kind, request, genome, judging),
@@ -204,24 +195,27 @@ def table_job(
         about |= {**windows, "motifs": file_hash(motifs), "threshold": threshold}
     sampled = sample(names, judging.null_regions, request.settings["random_state"])
     exact = (len(names) + int(sampled.sum()) * judging.n_null) * most * len(tasks) <= EXACT_SCORES
-    common = (model, given, tasks, sampled, judging.n_null, exact)
+    common = (model, dict(settings), tasks, sampled, judging.n_null, exact)
     if motifs is None:
         work = VariantWork(*common, os.fspath(genome), variants, flank)
     else:
         work = MotifWork(*common, where, read_motifs(motifs), threshold)
 
-    def finish(store: ScoreStore, folder: Path, record: RunRecord) -> list[str]:
-        null, scores, masked = tallies(store)
-        if not scores.size():
+    def gather(folder: Path) -> Gathered:
+        return Gathered(len(tasks) * STRATA)
+
+    def finish(store: ScoreStore, folder: Path, gathered: Gathered) -> list[str]:
+        if not gathered.scores.size():
             raise InputError(
                 f"{rows_of}: no region holds two motifs at p <= {threshold:g}; raise the threshold"
             )
         judge = TalliedSignificance(
-            null, scores, tasks, exact=exact, pool=judging.pool, family=judging.family,
-            correction=judging.correction, alpha=judging.alpha, masked=masked,
+            gathered.null, gathered.scores, tasks, exact=exact, pool=judging.pool,
+            family=judging.family, correction=judging.correction, alpha=judging.alpha,
+            masked=gathered.masked,
             null_kind="matched" if motifs is None else "dinucleotide",
         )  # fmt: skip
-        write_judged(folder, judge, null, scores)
+        write_judged(folder, judge, gathered)
         rows, best = write_rows(store, folder / TABLES[kind], judge, about)
         shown = ("variant", "source", "target", "task", "distance", "fis", "q")
         return [
@@ -242,7 +236,7 @@ def table_job(
             ),
         ]  # fmt: skip
 
-    return Job(UNITS[kind], len(names), chunk or TABLE_CHUNK, about, work, finish, model)
+    return Job(UNITS[kind], len(names), chunk or TABLE_CHUNK, about, work, gather, finish, model)
 
 
 def region_summary(

@@ -1,7 +1,7 @@
 """From the pieces of a run over regions to its results, in the order of the regions.
 
-Nothing here depends on how the run was cut or who did it: pieces are read one by one, and written
-in blocks of a fixed number of rows.
+Nothing here depends on how the run was cut or who did it: pieces are taken one by one, and written
+in blocks of a fixed number of rows. What needs no p is written while others are computed.
 """
 
 from __future__ import annotations
@@ -90,25 +90,104 @@ class Outcome:
     strongest: pd.DataFrame
 
 
-def tallies(store: ScoreStore) -> tuple[Tally, Tally, int]:
-    """Null, scores and masked cells of all pieces."""
-    null: Tally | None = None
-    scores: Tally | None = None
-    masked = 0
-    for _, _, path in store.parts():
-        arrays = store.read(path)
-        own = Tally.from_arrays(arrays, "null"), Tally.from_arrays(arrays, "scores")
-        null, scores = null or Tally(len(own[0].levels)), scores or Tally(len(own[1].levels))
-        null.merge(own[0])
-        scores.merge(own[1])
-        masked += int(arrays["masked"])
-    assert null is not None
-    assert scores is not None
-    return null, scores, masked
+class Gathered:
+    """What pieces add up to, taken in as they come.
+
+    Parameters
+    ----------
+    pools : int
+        Of the tallies.
+
+    Attributes
+    ----------
+    null, scores : Tally
+    masked : int
+        Cells that were not tested.
+    """
+
+    def __init__(self, pools: int) -> None:
+        self.null, self.scores, self.masked = Tally(pools), Tally(pools), 0
+
+    def take(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Add the piece of rows ``first`` to ``last``; pieces come in order."""
+        self.null.merge(Tally.from_arrays(arrays, "null"))
+        self.scores.merge(Tally.from_arrays(arrays, "scores"))
+        self.masked += int(arrays["masked"])
 
 
-def write_judged(folder: Path, judge: TalliedSignificance, null: Tally, scores: Tally) -> None:
+class GatheredRegions(Gathered):
+    """What pieces over regions add up to; the arrays of all regions are written on the way.
+
+    Parameters
+    ----------
+    folder : Path
+        To write into.
+    windows : Windows
+    cells : Cells
+    tasks : sequence of str
+    about : mapping
+        Settings, for the attributes.
+
+    Attributes
+    ----------
+    delta_error : float or None
+        Largest summation-to-delta error.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        windows: Windows,
+        cells: Cells,
+        tasks: Sequence[str],
+        about: Mapping[str, Any],
+    ) -> None:
+        super().__init__(len(tasks) * STRATA)
+        self.folder, self.windows, self.cells, self.about = folder, windows, cells, about
+        self.delta_error: float | None = None
+        group = zarr.open_group(str(folder / REGIONS), mode="w-", zarr_format=3)
+        group.attrs.update({**about, "contigs": list(windows.contigs), "tasks": list(tasks),
+                            "sources": cells.sources.tolist()})  # fmt: skip
+        self._rows = _Rows(group, len(windows), _ARRAYS)
+        self._maps: _Rows | None = None
+
+    def take(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """As `Gathered.take`."""
+        super().take(first, last, arrays)
+        windows, cells = self.windows, self.cells
+        width = cells.targets.shape[1]
+        cell = arrays["strongest_cell"]
+        target = cells.targets[np.arange(len(cells.sources)), np.maximum(cell, 0) % width]
+        there = cell >= 0
+        self._rows.add({
+            "contig": windows.contig[first:last],
+            "start": windows.start[first:last].astype(np.int64),
+            "reverse": windows.reverse[first:last],
+            "bed_region": windows.region[first:last].astype(np.int64),
+            **{name: arrays[name] for name in ("sequences", "attributions", "predictions",
+                                               "strongest")},
+            "strongest_mutant": np.where(there, cell // width, -1).astype(np.int8),
+            "strongest_target": np.where(there, target, -1).astype(np.int32),
+        })  # fmt: skip
+        kept = {name: arrays[f"map_{name}"] for name in MAPS if f"map_{name}" in arrays}
+        if kept:
+            self._maps = self._maps or _maps(self.folder, len(windows), cells, self.about,
+                                             list(kept))  # fmt: skip
+            self._maps.add(kept)
+        errors = arrays["delta_error"][~np.isnan(arrays["delta_error"])]
+        if len(errors):
+            self.delta_error = max(float(errors.max()), self.delta_error or 0.0)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._rows.close()
+        if self._maps is not None:
+            self._maps.close()
+
+
+def write_judged(folder: Path, judge: TalliedSignificance, gathered: Gathered) -> None:
     """Write the histograms, and numbers that say what the test was and found."""
+    null, scores = gathered.null, gathered.scores
     with open(folder / HISTOGRAMS, "wb") as handle:
         save_arrays(handle, {**null.to_arrays("null"), **scores.to_arrays("scores")})
     numbers = {
@@ -127,71 +206,39 @@ def write_judged(folder: Path, judge: TalliedSignificance, null: Tally, scores: 
     (folder / NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
 
 
-def write_regions(
-    store: ScoreStore,
-    folder: Path,
-    windows: Windows,
-    cells: Cells,
-    judge: TalliedSignificance,
-    about: Mapping[str, Any],
-    shown: int,
+def write_table(
+    store: ScoreStore, gathered: GatheredRegions, judge: TalliedSignificance, shown: int
 ) -> Outcome:
-    """Write the arrays of all regions and the table of significant interactions.
+    """Write the table of significant interactions.
 
     Parameters
     ----------
     store : ScoreStore
-    folder : Path
-        To write into.
-    windows : Windows
-    cells : Cells
+    gathered : GatheredRegions
     judge : TalliedSignificance
-    about : mapping
-        Settings, for the attributes.
     shown : int
         Interactions named in the summary.
     """
-    group = zarr.open_group(str(folder / REGIONS), mode="w-", zarr_format=3)
-    group.attrs.update({**about, "contigs": list(windows.contigs), "tasks": judge.tasks,
-                        "sources": cells.sources.tolist()})  # fmt: skip
-    rows = _Rows(group, len(windows), _ARRAYS)
-    maps = None
-    delta: list[float] = []
+    about, windows, cells = gathered.about, gathered.windows, gathered.cells
     best = pd.DataFrame()
     columns = [name for name in COLUMNS if about["folds"] > 1
                or name not in ("fold_spread", "sign_agreement")]  # fmt: skip
-    with ParquetRows(folder / TABLE, {name: COLUMNS[name] for name in columns}, about) as table:
-        for first, last, path in store.parts():
-            arrays = store.read(path)
-            width = cells.targets.shape[1]
-            cell = arrays["strongest_cell"]
-            target = cells.targets[np.arange(len(cells.sources)), np.maximum(cell, 0) % width]
-            there = cell >= 0
-            rows.add({
-                "contig": windows.contig[first:last],
-                "start": windows.start[first:last].astype(np.int64),
-                "reverse": windows.reverse[first:last],
-                "bed_region": windows.region[first:last].astype(np.int64),
-                **{name: arrays[name] for name in ("sequences", "attributions", "predictions",
-                                                   "strongest")},
-                "strongest_mutant": np.where(there, cell // width, -1).astype(np.int8),
-                "strongest_target": np.where(there, target, -1).astype(np.int32),
-            })  # fmt: skip
-            kept = {name: arrays[f"map_{name}"] for name in MAPS if f"map_{name}" in arrays}
-            if kept:
-                maps = maps or _maps(folder, len(windows), cells, about, list(kept))
-                maps.add(kept)
-            delta += arrays["delta_error"][~np.isnan(arrays["delta_error"])].tolist()
+    texts = {name: COLUMNS[name] for name in columns}
+    with ParquetRows(gathered.folder / TABLE, texts, about) as table:
+        for first, _, path in store.parts():
+            arrays = store.read(path, _of_table)
             found = significant(arrays, windows, first, cells, judge)[columns]
             table.add(found)
             if len(found):
                 best = pd.concat([best, found], ignore_index=True)
                 order = np.argsort(-best["fis"].abs().to_numpy(), kind="stable")[:shown]
                 best = best.iloc[order].reset_index(drop=True)
-    rows.close()
-    if maps is not None:
-        maps.close()
-    return Outcome(judge, table.rows, max(delta, default=None), best)
+    return Outcome(judge, table.rows, gathered.delta_error, best)
+
+
+def _of_table(name: str) -> bool:
+    """Whether the table needs an array of a piece."""
+    return name.startswith("cell_") or name in ("sequences", "attributions", "predictions")
 
 
 def significant(

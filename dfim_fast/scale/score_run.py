@@ -7,10 +7,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,21 @@ from tqdm.auto import tqdm
 
 from dfim_fast import __version__
 from dfim_fast.errors import DfimError, SettingsError
-from dfim_fast.io.run_record import RunRecord, recording
+from dfim_fast.io.run_record import recording
 from dfim_fast.io.score_store import LOG, ScoreStore
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request
+from dfim_fast.plan.planner import whole_number
 from dfim_fast.scale.cluster import DaskRunner
 from dfim_fast.scale.workers import Processes, Runner, Serial, visible_gpus
 from dfim_fast.sequence.random import content_keys
 from dfim_fast.stats.tallied import check_options
 
+Arrays = Mapping[str, np.ndarray]
 LOG_EVERY = 60.0  # seconds
+
+
+CAUGHT_UP = 4  # finished pieces taken in when one comes: a resumed run has many, and workers wait
 
 
 class Interrupted(KeyboardInterrupt):
@@ -77,18 +83,7 @@ class Judging:
         """
         check_options(self.pool, self.family, self.correction, self.alpha)
         for option in ("null_regions", "n_null"):
-            whole(option, getattr(self, option), 1)
-
-
-def whole(option: str, value: Any, least: int) -> None:
-    """Refuse anything but a whole number of at least ``least``.
-
-    Raises
-    ------
-    SettingsError
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise SettingsError(f"{option}={value!r}: pass an integer of at least {least}")
+            whole_number(option, getattr(self, option), 1)
 
 
 def sample(names: list[str], size: int, random_state: int) -> np.ndarray:
@@ -141,8 +136,10 @@ class Job:
     settings : dict
         All that the results depend on.
     work : Task
+    gather : callable
+        Begins to write results into a folder; pieces are handed to what it returns (`Gathered`).
     finish : callable
-        Writes the results into a folder; returns lines of the summary.
+        Writes the rest; returns lines of the summary.
     model : Model
     """
 
@@ -151,7 +148,8 @@ class Job:
     chunk: int
     settings: dict[str, Any]
     work: Any
-    finish: Callable[[ScoreStore, Path, RunRecord], list[str]]
+    gather: Callable[[Path], Any]
+    finish: Callable[[ScoreStore, Path, Any], list[str]]
     model: Model
 
 
@@ -171,14 +169,16 @@ def run_job(
         if store.finished:
             store.drop_parts()
             return Scored(store.path, _summary_of(store))
-        left = list(store.gaps(job.rows, job.chunk))
+        left = list(store.gaps(job.rows, job.chunk, runner.workers))
         rows = sum(last - first for first, last in left)
         store.log(f"begun: {rows} of {job.rows} {job.unit}s to do, in {len(left)} chunks")
         try:
-            engine = _compute(job, store, runner, left, rows, progress)
-            began = time.perf_counter()
             with store.new_results() as folder:
-                lines = job.finish(store, folder, record)
+                pieces = _InOrder(store, job.gather(folder))
+                engine = _compute(job, store, runner, left, rows, pieces, progress)
+                began = time.perf_counter()
+                pieces.take(len(pieces.waiting))
+                lines = job.finish(store, folder, pieces.gathered)
                 (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
             record.write(store.path / LOG, str(job.model))
             took = time.perf_counter() - began
@@ -195,9 +195,41 @@ def _summary_of(store: ScoreStore) -> list[str]:
     return text.splitlines()
 
 
+class _InOrder:
+    """Hands finished pieces on in the order of their rows, each as soon as all before it are there.
+
+    Attributes
+    ----------
+    gathered : Gathered
+        Who takes them.
+    waiting : dict of int to (int, Path)
+        Pieces not handed on: first row, last row (left out) and file.
+    """
+
+    def __init__(self, store: ScoreStore, gathered: Any) -> None:
+        self.gathered = gathered
+        self._store, self._next = store, 0
+        self.waiting = {first: (last, path) for first, last, path in store.parts()}
+
+    def add(self, first: int, last: int, path: Path, arrays: Arrays) -> None:
+        """Take in a piece that has just been finished, now or when its turn comes."""
+        self.waiting[first] = last, path
+        self.take(CAUGHT_UP, {path: arrays})
+
+    def take(self, most: int, at_hand: Mapping[Path, Arrays] = MappingProxyType({})) -> None:
+        """Hand on at most so many pieces; those that are not at hand are read."""
+        for _ in range(most):
+            first = self._next
+            if first not in self.waiting:
+                return
+            self._next, path = self.waiting.pop(first)
+            arrays = at_hand[path] if path in at_hand else self._store.read(path)
+            self.gathered.take(first, self._next, arrays)
+
+
 def _compute(
     job: Job, store: ScoreStore, runner: Runner, left: list[tuple[int, int]], rows: int,
-    progress: bool,
+    pieces: _InOrder, progress: bool,
 ) -> float:  # fmt: skip
     """Do chunks and keep what they give; the seconds that engines took."""
     if not left:
@@ -210,7 +242,7 @@ def _compute(
     ):  # fmt: skip
         for number, (arrays, seconds) in runner.run(job.work, left, stopped):
             first, last = left[number]
-            store.add(first, last, arrays)
+            pieces.add(first, last, store.add(first, last, arrays), arrays)
             engine += seconds
             done += last - first
             bar.update(last - first)

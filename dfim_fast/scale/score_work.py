@@ -7,7 +7,7 @@ engine took for them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dfim_fast.backends.base import Into, SequenceMap
-from dfim_fast.errors import InputError
+from dfim_fast.errors import InputError, SettingsError
 from dfim_fast.io.regions import Windows
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, make_request
@@ -30,7 +30,30 @@ Arrays = dict[str, np.ndarray]
 ROWS = {"sequences": 0, "attributions": 1, "predictions": 1, "strongest": 1, "strongest_cell": 1}
 MAPS = ("fis", "standard_error")  # kept whole where asked for; axis 1 too
 CELLS = ("row", "task", "stratum", "cell", "fis", "mutant_prediction")
+WHOLE_MAPS_ONLY = ("sources", "targets", "window")
 OPTIONAL_CELLS = ("standard_error", "fold_spread", "sign_agreement")
+
+
+def streamed(settings: Mapping[str, Any], whole_maps: bool) -> dict[str, Any]:
+    """Settings of `interaction_map`, if a run that may be cut anywhere can have them.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if getattr(settings["references"], "ndim", 0) == 4:
+        raise SettingsError(
+            "references: an own set for each sequence is no setting of a run that may be cut "
+            "anywhere; give (R, 4, L) for all, or the name of a kind"
+        )
+    if whole_maps:
+        return dict(settings)
+    for name in WHOLE_MAPS_ONLY:
+        if settings[name] is not None:
+            raise SettingsError(
+                f"{name}: is for whole maps of regions; leave it out with variants or motifs"
+            )
+    return {name: value for name, value in settings.items() if name not in WHOLE_MAPS_ONLY}
 
 
 def make_score_request(model: Model, settings: dict[str, Any], threads: int | None) -> Request:

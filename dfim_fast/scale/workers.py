@@ -18,7 +18,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -64,7 +63,7 @@ class Runner(Protocol):
 
     workers: int
 
-    def start(self, *modules: str) -> None:
+    def begin(self, *modules: str) -> None:
         """Let workers start, and import what they will need, while the caller plans."""
 
     def run(
@@ -112,7 +111,7 @@ class Serial:
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or processors()
 
-    def start(self, *modules: str) -> None:
+    def begin(self, *modules: str) -> None:
         """Nothing: the caller is the worker."""
 
     def run(
@@ -147,8 +146,8 @@ class Processes:
         self.devices = tuple(devices)
         self._pool: ProcessPoolExecutor | None = None
 
-    def start(self, *modules: str) -> None:
-        """As `Runner.start`; `run` starts them if this did not."""
+    def begin(self, *modules: str) -> None:
+        """As `Runner.begin`; `run` starts them if this did not."""
         self._pool = self._begun(modules)
 
     def _begun(self, modules: tuple[str, ...] = ()) -> ProcessPoolExecutor:
@@ -190,10 +189,9 @@ class Processes:
         complete = False
         while not complete:
             pool, self._pool = self._pool or self._begun(), None
-            submit = partial(pool.submit, _work, task)
             flying: dict[Future[Any], tuple[int, Any]] = {}
             try:
-                yield from self._serve(submit, flying, waiting, fresh, stop)
+                yield from self._serve(pool, task, flying, waiting, fresh, stop)
                 complete = True
             except BrokenProcessPool:
                 waiting.extendleft(sorted(flying.values(), key=itemgetter(0), reverse=True))
@@ -210,7 +208,8 @@ class Processes:
 
     def _serve(
         self,
-        submit: Callable[[Any], Future[Any]],
+        pool: ProcessPoolExecutor,
+        task: str,
         flying: dict[Future[Any], tuple[int, Any]],
         waiting: deque[tuple[int, Any]],
         fresh: Iterator[tuple[int, Any]],
@@ -223,7 +222,7 @@ class Processes:
                     waiting.extend(islice(fresh, 1))
                 if not waiting:
                     break
-                future = submit(waiting[0][1])  # it stays waiting if that fails
+                future = pool.submit(_work, task, waiting[0][1])  # it stays waiting if that fails
                 flying[future] = waiting.popleft()
             if not flying:
                 return

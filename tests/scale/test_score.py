@@ -135,6 +135,42 @@ def test_the_same_bytes_however_it_is_cut(model, genome, whole, tmp_path, more):
     assert contents(tmp_path / "store") == contents(whole.store)
 
 
+def test_pieces_are_taken_in_order_whatever_came_first(tmp_path):
+    """One of an earlier run, others out of turn; what is not at hand is read."""
+
+    class Taken:
+        def __init__(self):
+            self.rows = []
+
+        def take(self, first, last, arrays):
+            assert int(arrays["row"]) == first
+            self.rows.append((first, last))
+
+    store, taken = ScoreStore(tmp_path / "s"), Taken()
+    with store.open({}, resume=False):
+        cut = [(0, 2), (2, 3), (3, 7), (7, 9)]
+        store.add(*cut[1], {"row": np.array(2)})
+        pieces = score_run._InOrder(store, taken)
+        for number in (3, 0, 2):
+            arrays = {"row": np.array(cut[number][0])}
+            pieces.add(*cut[number], store.add(*cut[number], arrays), arrays)
+            assert taken.rows == ([] if number == 3 else cut[:2] if number == 0 else cut)
+    assert not pieces.waiting
+
+
+def test_the_last_chunks_are_small(tmp_path):
+    store = ScoreStore(tmp_path / "s")
+    with store.open({}, resume=False):
+        store.add(40, 44, {})
+        for workers in (0, 1, 2, 5):
+            gaps = list(store.gaps(101, 10, workers))
+            rows = [row for first, last in gaps for row in range(first, last)]
+            assert rows == [*range(40), *range(44, 101)]
+            sizes = [last - first for first, last in gaps]
+            assert max(sizes) == 10 or workers == 5
+            assert sizes[-1] == (7 if not workers else 1)
+
+
 def test_maps_are_kept_when_asked_for(model, genome, tmp_path):
     run(model, genome, tmp_path / "store", keep="maps", window=5, chunk=2)
     windows = read_windows(genome / "r.bed", genome / "g.fa", LENGTH)
@@ -256,7 +292,7 @@ def test_a_second_run_is_refused(model, genome, tmp_path):
 
 def test_a_cut_off_part_is_named_and_the_others_stay(model, genome, whole, tmp_path, monkeypatch):
     store = tmp_path / "s"
-    monkeypatch.setattr(ScoreStore, "new_results", lambda _: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(score_module, "write_judged", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         run(model, genome, store, chunk=3)
     monkeypatch.undo()
