@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dfim_fast.maps.pairwise import pairwise_ism
     from dfim_fast.maps.position_sums import Aggregate
     from dfim_fast.scale.score import score
+    from dfim_fast.scale.slurm import Slurm
     from dfim_fast.scale.variants import explain_variants, variant_interactions
     from dfim_fast.sequence.one_hot import one_hot
     from dfim_fast.sequence.shuffle import dinucleotide_shuffle
@@ -49,6 +50,7 @@ _HOME = {
     "OutputError": "errors",
     "SettingsError": "errors",
     "Aggregate": "maps.position_sums",
+    "Slurm": "scale.slurm",
     "aggregate": "maps.aggregate",
     "attribute": "maps.attribution",
     "compare_groups": "stats.groups",
@@ -83,6 +85,7 @@ __all__ = [
     "NullError",
     "OutputError",
     "SettingsError",
+    "Slurm",
     "__version__",
     "aggregate",
     "attribute",

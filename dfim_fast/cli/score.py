@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -81,7 +81,28 @@ def score_regions(
     threads: o.Threads = None,
     scheduler: Annotated[str | None, typer.Option(
         metavar="ADDRESS", help="Dask scheduler whose workers do the work, such as "
-        "tcp://node1:8786.")] = None,
+        "tcp://node1:8786; or slurm, for jobs that are workers.")] = None,
+    slurm_jobs: Annotated[int | None, typer.Option(
+        min=1, help="With --scheduler slurm: jobs, a worker each.  [default: 1]")] = None,
+    slurm_cores: Annotated[int | None, typer.Option(
+        min=1, help="Processors of a job.  [default: 4]")] = None,
+    slurm_memory: Annotated[str | None, typer.Option(
+        metavar="SIZE", help="Memory of a job.  [default: 8GB]")] = None,
+    slurm_time: Annotated[str | None, typer.Option(
+        metavar="TIME", help="Limit of a job, after which another takes its place.  "
+        "[default: 04:00:00]")] = None,
+    slurm_partition: Annotated[str | None, typer.Option(
+        metavar="NAME", help="Partition of the jobs.")] = None,
+    slurm_account: Annotated[str | None, typer.Option(
+        metavar="NAME", help="Account that pays for them.")] = None,
+    slurm_directive: Annotated[list[str] | None, typer.Option(
+        metavar="TEXT", help="Another #SBATCH line of them, such as --gres=gpu:1; repeat for "
+        "several.")] = None,
+    slurm_setup: Annotated[list[str] | None, typer.Option(
+        metavar="LINE", help="A line of the job script before the worker starts, such as 'module "
+        "load cuda'; repeat for several.")] = None,
+    slurm_interface: Annotated[str | None, typer.Option(
+        metavar="NAME", help="Network that the jobs and this machine share, such as ib0.")] = None,
     quiet: Annotated[bool, typer.Option(
         "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
 ) -> None:  # fmt: skip
@@ -105,8 +126,18 @@ def score_regions(
     if (bed is None) == (vcf is None):
         raise SettingsError("give --bed, regions, or --vcf, variants")
 
+    asked: dict[str, Any] = {
+        "jobs": slurm_jobs, "cores": slurm_cores, "memory": slurm_memory, "time": slurm_time,
+        "partition": slurm_partition, "account": slurm_account, "directives": slurm_directive,
+        "setup": slurm_setup, "interface": slurm_interface,
+    }  # fmt: skip
+    asked = {name: value for name, value in asked.items() if value}
+    if asked and scheduler != "slurm":
+        raise SettingsError("--slurm-...: ask for jobs of SLURM; add --scheduler slurm")
+
     from dfim_fast.io.score_store import check_store
     from dfim_fast.scale.score import score
+    from dfim_fast.scale.slurm import Slurm
 
     check_store(out, resume)
     network = o.load(
@@ -138,7 +169,7 @@ def score_regions(
         chunk=chunk,
         workers=workers,
         threads=threads,
-        scheduler=scheduler,
+        scheduler=Slurm(**asked) if scheduler == "slurm" else scheduler,
         resume=resume,
         progress=not quiet,
         **settings,

@@ -1,21 +1,26 @@
-"""Chunks done by the workers of a Dask cluster: one that runs already, or jobs of SLURM."""
+"""Chunks done by the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
+import logging
+import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
+from dfim_fast import __version__
 from dfim_fast.errors import BackendError
 from dfim_fast.scale.workers import AHEAD, Task
 
 CONNECT_SECONDS = 30
-WORKER_SECONDS = 600  # until the first worker is there; a queue may be long, but not a typing error
-_MISSING = (
-    "{package} is not installed, which schedulers need; run: pip install 'dfim_fast[cluster]'"
-)
+SAY_SECONDS = 10  # of waiting without a word
+LOOK_SECONDS = 1.0  # from one look at what else happened to the next
+MISSING = "{package} is not installed, which schedulers need; run: pip install 'dfim_fast[cluster]'"
+_SAME = ("dfim_fast", "numpy", "numba")  # numbers may differ where these do
+_PLUGIN = "dfim-fast-"
 
 
 class DaskRunner:
@@ -31,25 +36,35 @@ class DaskRunner:
         Its address, such as ``tcp://node1:8786``.
     """
 
+    start = "dask worker {name}"  # what brings workers, for a message
+    patience = 600.0  # seconds without a worker: a queue may be long, but not a typing error
+
     workers = 0  # they come and go
 
     def __init__(self, scheduler: str) -> None:
-        self.scheduler = scheduler
+        self.name = scheduler
 
     def begin(self, *modules: str) -> None:
         """Nothing: they run already, or start when there is work."""
 
     @contextmanager
-    def _client(self) -> Iterator[Any]:
+    def client(self) -> Iterator[Any]:
+        """A connection to the scheduler.
+
+        Raises
+        ------
+        BackendError
+            If it cannot be reached.
+        """
         try:
             from distributed import Client
         except ImportError:
-            raise BackendError(_MISSING.format(package="dask.distributed")) from None
+            raise BackendError(MISSING.format(package="dask.distributed")) from None
         try:
-            client = Client(self.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
+            client = Client(self.name, timeout=CONNECT_SECONDS, set_as_default=False)
+        except Exception as error:  # of any class, where another service or version answers
             raise BackendError(
-                f"scheduler {self.scheduler}: cannot be reached ({_one_line(error)}); check the "
+                f"scheduler {self.name}: cannot be reached ({one_line(error)}); check the "
                 "address that dask-scheduler printed"
             ) from None
         with client:
@@ -63,106 +78,102 @@ class DaskRunner:
         Raises
         ------
         BackendError
-            If the scheduler cannot be reached, has no workers, or the workers of one chunk keep
-            dying.
+            If the scheduler cannot be reached or goes away, has no workers or unlike ones, or the
+            workers of one chunk keep dying.
         """
-        with self._client() as client:
-            yield from _run(client, self.scheduler, task, chunks, stop)
+        with _quiet(), self.client() as client:
+            wait = _Patience(self.name, self.start.format(name=self.name), self.patience)
+            while not wait.workers(client):
+                if stop():
+                    return
+                time.sleep(min(LOOK_SECONDS, self.patience / 4))
+            _check_alike(client)
+            yield from _run(client, wait, task, chunks, stop)
 
 
-class SlurmRunner(DaskRunner):
-    """Workers that are started as SLURM jobs, and ended afterwards.
+class _Patience:
+    """Knows for how long there has been no worker; says so after a while, and gives up at last."""
 
-    Parameters
-    ----------
-    jobs : int
-        Each is one worker.
-    cores : int
-        Of a job.
-    memory : str
-        Of a job, such as ``"8GB"``.
-    walltime : str
-        Such as ``"04:00:00"``; a worker whose time is over is replaced by a new job.
-    queue, account : str, optional
-    extra : sequence of str
-        Further ``#SBATCH`` directives, such as ``"--gres=gpu:1"``.
-    """
+    def __init__(self, name: str, start: str, seconds: float) -> None:
+        self.name, self.start, self.seconds = name, start, seconds
+        self.since: float | None = None
+        self.said = False
 
-    def __init__(
-        self,
-        jobs: int,
-        cores: int = 1,
-        memory: str = "4GB",
-        walltime: str = "04:00:00",
-        queue: str | None = None,
-        account: str | None = None,
-        extra: Iterable[str] = (),
-    ) -> None:
-        super().__init__("slurm")
-        self.jobs = jobs
-        self.options = {
-            "cores": cores, "processes": 1, "memory": memory, "walltime": walltime, "queue": queue,
-            "account": account, "job_extra_directives": list(extra),
-        }  # fmt: skip
-
-    def cluster(self) -> Any:
-        """The jobs, none of them started: a ``dask_jobqueue.SLURMCluster``.
+    def workers(self, client: Any) -> int:
+        """Count the workers.
 
         Raises
         ------
         BackendError
-            If dask_jobqueue is not installed.
+            If there has been none for too long.
         """
-        try:
-            from dask_jobqueue import SLURMCluster
-        except ImportError:
-            raise BackendError(_MISSING.format(package="dask_jobqueue")) from None
-        return SLURMCluster(**self.options)
-
-    @contextmanager
-    def _client(self) -> Iterator[Any]:
-        from distributed import Client
-
-        with self.cluster() as cluster:
-            cluster.adapt(minimum=self.jobs, maximum=self.jobs)  # jobs that end are replaced
-            with Client(cluster, set_as_default=False) as client:
-                yield client
+        found = len(client.nthreads())
+        if found:
+            self.since, self.said = None, False
+            return found
+        self.since = self.since or time.monotonic()
+        waited = time.monotonic() - self.since
+        if waited > self.seconds:
+            raise BackendError(
+                f"scheduler {self.name}: no worker came in {self.seconds:g} s; start some, such "
+                f"as: {self.start}"
+            )
+        if waited > SAY_SECONDS and not self.said:
+            self.said = True
+            warnings.warn(
+                f"scheduler {self.name} has no worker; waiting for: {self.start}", stacklevel=2
+            )
+        return 0
 
 
 def _run(
-    client: Any, name: str, task: Task, chunks: Iterable[Any], stop: Callable[[], bool]
+    client: Any, wait: _Patience, task: Task, chunks: Iterable[Any], stop: Callable[[], bool]
 ) -> Iterator[tuple[int, Any]]:
-    from distributed import as_completed
-
-    key = f"dfim-fast-{uuid4().hex}"
+    _drop_orphans(client)
+    key = _PLUGIN + client.id
     try:
-        client.wait_for_workers(1, timeout=WORKER_SECONDS)
-    except TimeoutError:
+        client.register_plugin(_holder(task), name=key)
+    except Exception as error:  # what a worker says, as a bare Exception
         raise BackendError(
-            f"scheduler {name}: no worker came in {WORKER_SECONDS} s; start some, "
-            f"such as: dask worker {name}"
+            f"scheduler {wait.name}: a worker cannot take up the run ({one_line(error)}); start "
+            "workers in the environment of this command"
         ) from None
-    client.register_plugin(_holder(task), name=key)
     fresh = iter(enumerate(chunks))
-    numbers: dict[str, int] = {}
-    flying = as_completed(loop=client.loop)
+    flying: dict[str, tuple[int, Any]] = {}
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     try:
         while True:
-            room = AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-            while len(numbers) < room and not stop():
+            try:
+                workers = wait.workers(client)
+            except OSError:
+                raise _gone(wait.name) from None
+            while len(flying) < AHEAD * max(workers, 1) and not stop():
                 number, chunk = next(fresh, (None, None))
                 if number is None:
                     break
                 future = client.submit(_work, key, chunk, key=f"{key}-{number}", pure=False)
-                numbers[future.key] = number
-                flying.add(future)
-            if not numbers:
+                flying[future.key] = number, future
+                future.add_done_callback(done.put)
+            if not flying or (stop() and not workers):
                 return
-            future = next(flying)
-            yield numbers.pop(future.key), _result(future)
+            try:
+                future = done.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            if future.cancelled():
+                raise _gone(wait.name)
+            yield flying.pop(future.key)[0], _result(future)
     finally:
-        client.cancel(list(flying.futures))
-        client.unregister_worker_plugin(key)
+        if client.status == "running":
+            client.cancel([future for _, future in flying.values()])
+            client.unregister_worker_plugin(key)
+
+
+def _gone(name: str) -> BackendError:
+    return BackendError(
+        f"scheduler {name}: has gone; what was finished is kept: start it again and go on with "
+        "--resume"
+    )
 
 
 def _result(future: Any) -> Any:
@@ -185,21 +196,29 @@ def _holder(task: Task) -> Any:
         """Sets up when the first chunk comes: a model takes seconds, in which a worker answers."""
 
         def __init__(self) -> None:
-            self.task = task
+            self.task, self.version = task, __version__
             self.ready = False
 
         def setup(self, worker: Any) -> None:
             self.lock = threading.Lock()
+            self.address = worker.address
             self.task.threads = worker.state.nthreads
 
         def work(self, chunk: Any) -> Any:
             with self.lock:  # a chunk uses all of its worker's threads
                 if not self.ready:
+                    refuse_unlike(self.address, {"dfim_fast": self.version}, _own_version())
                     self.task.setup()
                     self.ready = True
                 return self.task(chunk)
 
     return Holder()
+
+
+def _own_version() -> dict[str, str]:
+    import dfim_fast
+
+    return {"dfim_fast": dfim_fast.__version__}
 
 
 def _work(key: str, chunk: Any) -> Any:
@@ -208,5 +227,62 @@ def _work(key: str, chunk: Any) -> Any:
     return get_worker().plugins[key].work(chunk)
 
 
-def _one_line(error: Exception) -> str:
+def refuse_unlike(where: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Refuse a worker whose results might not be those of this process.
+
+    Raises
+    ------
+    BackendError
+    """
+    for package, version in wanted.items():
+        if found.get(package) != version:
+            raise BackendError(
+                f"worker {where}: has {package} {found.get(package) or 'not at all'}, wanted "
+                f"{version} as here; start workers in the environment of this command"
+            )
+
+
+def _check_alike(client: Any) -> None:
+    """Refuse workers that are there with other versions than this process."""
+    versions = client.get_versions(packages=list(_SAME))
+    own = _versions(versions["client"])
+    for address, found in versions["workers"].items():
+        refuse_unlike(address, own, _versions(found))
+
+
+def _versions(told: Mapping[str, Any]) -> dict[str, Any]:
+    python = ".".join(str(told["host"]["python"]).split(".")[:2])
+    return {"Python": python, **{package: told["packages"].get(package) for package in _SAME}}
+
+
+def _drop_orphans(client: Any) -> None:
+    """Free workers of the models of runs that were killed and could not."""
+    prefix = _PLUGIN
+
+    def orphans(dask_scheduler: Any) -> list[str]:  # nested, so that it travels by value
+        return [
+            name for name in dask_scheduler.worker_plugins
+            if name.startswith(prefix) and name.removeprefix(prefix) not in dask_scheduler.clients
+        ]  # fmt: skip
+
+    for name in client.run_on_scheduler(orphans):
+        client.unregister_worker_plugin(name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask from writing its own lines to stderr beside ours."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "dask_jobqueue", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def one_line(error: Exception) -> str:
+    """First line of what an exception says."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

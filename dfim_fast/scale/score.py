@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from dfim_fast.errors import SettingsError
-from dfim_fast.io.score_store import check_store
+from dfim_fast.io.score_store import LOG, check_store
 from dfim_fast.maps.model import Model
 from dfim_fast.plan.planner import whole_number
-from dfim_fast.scale.score_run import Judging, Scored, make_runner, run_job
+from dfim_fast.scale.runners import make_runner
+from dfim_fast.scale.score_run import Judging, Scored, run_job
 from dfim_fast.scale.score_work import make_score_request, streamed
+from dfim_fast.scale.slurm import Slurm
 
 
 def score(
@@ -54,7 +56,7 @@ def score(
     chunk: int | None = None,
     workers: int = 1,
     threads: int | None = None,
-    scheduler: str | None = None,
+    scheduler: str | Slurm | None = None,
     resume: bool = False,
     progress: bool = True,
 ) -> Scored:
@@ -110,8 +112,9 @@ def score(
         Processes, that share the processors; for a GPU backend one for each GPU as a rule.
     threads : int, optional
         Of each worker.
-    scheduler : str, optional
-        Address of a Dask scheduler, whose workers then do the work.
+    scheduler : str or Slurm, optional
+        Address of a Dask scheduler, whose workers then do the work; or "slurm" or a `Slurm`, for
+        jobs of SLURM that are workers while the run lasts.
     resume : bool
         Go on with a store of the same settings.
     progress : bool
@@ -165,7 +168,10 @@ def score(
         raise SettingsError("motifs: are found in regions; give bed with them, not vcf")
     settings = streamed(settings, whole_maps)
     request = make_score_request(model, settings, None)
-    runner = make_runner(workers, threads, scheduler, request.backend.name)
+    settings["backend"] = request.backend.name  # what others would choose elsewhere may differ
+    if scheduler is not None:  # workers stand in folders of their own
+        genome = os.path.abspath(genome)
+    runner = make_runner(workers, threads, scheduler, request.backend.name, Path(out) / LOG)
     runner.begin(make_score_request.__module__, type(request.backend).__module__)
     from dfim_fast.scale.score_jobs import region_job, table_job  # workers are importing, too
 

@@ -25,8 +25,7 @@ from dfim_fast.io.score_store import LOG, ScoreStore
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request
 from dfim_fast.plan.planner import whole_number
-from dfim_fast.scale.cluster import DaskRunner
-from dfim_fast.scale.workers import Processes, Runner, Serial, visible_gpus
+from dfim_fast.scale.workers import Runner
 from dfim_fast.sequence.random import content_keys
 from dfim_fast.stats.tallied import check_options
 
@@ -99,29 +98,6 @@ def file_hash(path: str | os.PathLike[str]) -> str:
     """First digits of the SHA-256 of a file."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
-
-
-def make_runner(workers: int, threads: int | None, scheduler: str | None, backend: str) -> Runner:
-    """Who does the chunks.
-
-    Raises
-    ------
-    SettingsError
-        If both workers and a scheduler are asked for.
-    """
-    if scheduler is not None:
-        if workers > 1:
-            raise SettingsError(
-                f"workers={workers} and scheduler={scheduler!r}: a scheduler has workers of its "
-                "own; give one or the other"
-            )
-        return DaskRunner(scheduler)
-    gpus = visible_gpus() if backend in ("cupy", "native") else []
-    if len(gpus) > 1 and workers == 1:
-        workers = len(gpus)
-    if workers == 1:
-        return Serial(threads)
-    return Processes(workers, threads, gpus)
 
 
 @dataclass

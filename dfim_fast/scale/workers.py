@@ -282,6 +282,8 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        if _Own.path:  # what told this worker what to do is as large as the model
+            Path(_Own.path).unlink(missing_ok=True)
         os._exit(1)
 
 

@@ -7,7 +7,7 @@ from scale.worker_tasks import Dying, Refusing, Square
 
 from dfim_fast.errors import BackendError, InputError
 from dfim_fast.scale import cluster as module
-from dfim_fast.scale.cluster import DaskRunner, SlurmRunner
+from dfim_fast.scale.cluster import DaskRunner
 
 distributed = pytest.importorskip("distributed", reason="dask[distributed] is not installed")
 
@@ -15,7 +15,7 @@ distributed = pytest.importorskip("distributed", reason="dask[distributed] is no
 @pytest.fixture(scope="module")
 def scheduler():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
         silence_logs=50,
     ) as cluster:  # fmt: skip
         yield cluster.scheduler_address
@@ -66,23 +66,9 @@ def test_a_chunk_that_kills_every_worker_is_an_error(tmp_path, scheduler):
 
 
 def test_no_worker_comes(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "WORKER_SECONDS", 0.2)
+    monkeypatch.setattr(DaskRunner, "patience", 0.2)
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as empty,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as empty,
         pytest.raises(BackendError, match=r"no worker came in 0\.2 s; start some"),
     ):
         list(DaskRunner(empty.scheduler_address).run(Square(tmp_path), [5]))
-
-
-def test_slurm_jobs_ask_for_what_was_asked():
-    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
-    runner = SlurmRunner(
-        3, cores=4, memory="8GB", walltime="02:00:00", queue="short", account="lab",
-        extra=["--gres=gpu:1"],
-    )  # fmt: skip
-    with runner.cluster() as cluster:
-        script = cluster.job_script()
-    for line in ("--cpus-per-task=4", "--mem=8G", "-t 02:00:00", "-p short", "-A lab",
-                 "--gres=gpu:1"):  # fmt: skip
-        assert f"#SBATCH {line}" in script
-    assert "--nthreads 4" in script

@@ -6,27 +6,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pysam
 import pytest
 import zarr
+from scale.score_helpers import ALPHA, LENGTH, MODEL, REGIONS, contents, make_genome, run
 
 import dfim_fast
 from dfim_fast.errors import InputError, OutputError, SettingsError
 from dfim_fast.io.regions import read_windows
 from dfim_fast.io.score_store import ScoreStore
+from dfim_fast.scale import runners, score_run
 from dfim_fast.scale import score_jobs as score_module
-from dfim_fast.scale import score_run
-
-MODEL = Path(__file__).resolve().parents[1] / "models" / "two_outputs_dynamo.onnx"
-LENGTH = 44
-REGIONS = 9
-ALPHA = 0.98  # an untrained model has nothing to call; this calls some and leaves some
-SETTINGS = {"method": "gradient", "random_state": 3, "task": [0, 1], "null_regions": 20,
-            "top": 10_000, "progress": False, "alpha": ALPHA}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,28 +29,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("genome")
-    bases = np.random.default_rng(5).choice(list("ACGT"), 600)
-    bases[70:73] = "N"
-    (folder / "g.fa").write_text(">one\n" + "".join(bases) + "\n")
-    pysam.faidx(str(folder / "g.fa"))
-    lines = [f"one\t{i * 37}\t{i * 37 + LENGTH}\n" for i in range(REGIONS)]
-    (folder / "r.bed").write_text("".join(lines))
-    return folder
-
-
-def run(model, genome, out, **more):
-    return dfim_fast.score(
-        model, genome / "g.fa", out, bed=genome / "r.bed", **{**SETTINGS, **more}
-    )
-
-
-def contents(store):
-    """Bytes of every file that may not depend on the day."""
-    results = store / "results"
-    found = {p.relative_to(store): p.read_bytes() for p in results.rglob("*") if p.is_file()}
-    found[Path("settings.json")] = (store / "settings.json").read_bytes()
-    return found
+    return make_genome(tmp_path_factory.mktemp("genome"))
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +227,7 @@ def test_sigkill_loses_nothing(genome, whole, tmp_path):
 def test_sigint_finishes_the_chunk_and_says_how_to_go_on(model, genome, whole, tmp_path):
     store = tmp_path / "store"
 
-    class Stopping(score_run.Serial):
+    class Stopping(runners.Serial):
         def run(self, task, chunks, stop):
             for number, result in super().run(task, chunks, stop):
                 if number == 2:
@@ -263,7 +235,7 @@ def test_sigint_finishes_the_chunk_and_says_how_to_go_on(model, genome, whole, t
                 yield number, result
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt) as stopped:
-        patch.setattr(score_run, "Serial", Stopping)
+        patch.setattr(runners, "Serial", Stopping)
         run(model, genome, store, chunk=1)
     assert f"after 3 of {REGIONS} regions" in str(stopped.value)
     assert "--resume" in str(stopped.value)
@@ -351,7 +323,8 @@ def test_a_genome_that_vanishes(model, genome, tmp_path):
         ({"keep": "all"}, "keep='all' is not known"),
         ({"null_regions": 0}, "null_regions=0"),
         ({"workers": 0}, "workers=0"),
-        ({"workers": 2, "scheduler": "tcp://x:1"}, "give one or the other"),
+        ({"workers": 2, "scheduler": "tcp://x:1"}, "workers=2: a scheduler's workers have"),
+        ({"threads": 2, "scheduler": "slurm"}, "threads=2: a scheduler's workers have"),
     ],
 )
 def test_wrong_settings_leave_nothing(model, genome, tmp_path, more, text):

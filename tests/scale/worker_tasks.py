@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from dfim_fast.errors import InputError
+from dfim_fast.scale.score_work import RegionWork
 
 
 class Square:
@@ -49,3 +50,20 @@ class Refusing(Square):
 class Slow(Square):
     def __call__(self, chunk):
         time.sleep(60)
+
+
+class DyingRegions(RegionWork):
+    """Regions whose worker is killed at the first sight of some of them.
+
+    Environment variables say which, and whether its whole job dies, since they reach a worker
+    however it is started.
+    """
+
+    def __call__(self, chunk):
+        seen = Path(os.environ["DYING_FOLDER"]) / f"seen-{chunk[0]}"
+        if str(chunk[0]) in os.environ["DYING_CHUNKS"].split(",") and not seen.exists():
+            seen.touch()
+            if "DYING_JOB" in os.environ:
+                os.killpg(0, signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(chunk)
