@@ -19,7 +19,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from dfim_fast import __version__
-from dfim_fast.errors import DfimError, SettingsError
+from dfim_fast.errors import DfimError
 from dfim_fast.io.run_record import recording
 from dfim_fast.io.score_store import LOG, ScoreStore
 from dfim_fast.maps.model import Model
