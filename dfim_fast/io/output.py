@@ -1,4 +1,8 @@
-"""Folders and files of results that appear under their names only when they are complete."""
+"""Folders and files of results that appear under their names only when they are complete.
+
+What has its name is whole, after a loss of power too: contents are forced to the disk before they
+are renamed, and the folder that holds the new name after it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from dfim_fast.errors import OutputError
 
@@ -20,6 +26,22 @@ except ImportError:  # Windows: two runs then meet at the rename
     fcntl = None  # type: ignore[assignment]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_AT_ONCE = 16  # files forced to the disk together, which it writes in one go
+
+
+class Advice(NamedTuple):
+    """What a message says when something cannot be written: what stays, and what to do then."""
+
+    kept: str
+    full: str
+    other: str
+
+
+_NOTHING = Advice(
+    "nothing was kept",
+    "free some space, or choose another folder or fewer sequences",
+    "check the folder and its permissions",
+)
 
 
 @contextmanager
@@ -53,22 +75,17 @@ def new_folder(out: str | os.PathLike[str], marker: str, overwrite: bool = False
     target = Path(os.path.abspath(out))
     parent = target.parent
     partial = parent / f".{target.name}.partial-{os.getpid()}"
-    try:
-        with _lock(parent / f".{target.name}.lock", out):
-            _remove_stale(target)
-            try:
-                partial.mkdir()
-                yield partial
-                _put_in_place(partial, target, out, marker, overwrite)
-            finally:
-                with _undisturbed():
-                    shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise _refusal(out, error) from None
-    except OutputError as error:  # a writer's own words name the hidden folder
-        if isinstance(error.__cause__, OSError):
-            raise _refusal(out, error.__cause__) from None
-        raise
+    with writing(out), locked(parent / f".{target.name}.lock", out):
+        _remove_stale(target)
+        try:
+            partial.mkdir()
+            yield partial
+            force_all(partial)
+            _put_in_place(partial, target, out, marker, overwrite)
+            force(parent)
+        finally:
+            with _undisturbed():
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -93,25 +110,59 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.abspath(path))
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    with writing(path):
+        try:
+            yield partial
+            force(partial)
+            os.replace(partial, target)
+            force(target.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(out: object, advice: Advice = _NOTHING) -> Iterator[None]:
+    """Turn what the disk says into a line about ``out``.
+
+    Raises
+    ------
+    OutputError
+    """
     try:
-        yield partial
-        os.replace(partial, target)
+        yield
     except OSError as error:
-        raise _refusal(path, error) from None
-    finally:
-        partial.unlink(missing_ok=True)
+        raise _refusal(out, error, advice) from error
+    except OutputError as error:  # a writer's own words name the hidden folder
+        if isinstance(error.__cause__, OSError):
+            raise _refusal(out, error.__cause__, advice) from error.__cause__
+        raise
 
 
-def _refusal(out: object, error: OSError) -> OutputError:
+def _refusal(out: object, error: OSError, advice: Advice) -> OutputError:
     if error.errno in _FULL or "No space left" in str(error):
-        return OutputError(
-            f"{out}: the disk is full; nothing was kept: free some space, or choose another "
-            "folder or fewer sequences"
-        )
+        return OutputError(f"{out}: the disk is full; {advice.kept}: {advice.full}")
     return OutputError(
-        f"{out}: cannot be written ({error.strerror or error}); nothing was kept: check the "
-        "folder and its permissions"
+        f"{out}: cannot be written ({error.strerror or error}); {advice.kept}: {advice.other}"
     )
+
+
+def force(path: Path) -> None:
+    """Have a file, or the names in a folder, reach the disk."""
+    if fcntl is None and path.is_dir():  # Windows opens no folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def force_all(folder: Path) -> None:
+    """Have everything in a folder reach the disk: files, then the folders that name them."""
+    paths = [*folder.rglob("*"), folder]
+    for folders in (False, True):
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(force, [path for path in paths if path.is_dir() == folders]))
 
 
 def check_new(out: str | os.PathLike[str], marker: str, overwrite: bool = False) -> None:
@@ -177,11 +228,23 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def _lock(path: Path, out: object) -> Iterator[None]:
-    """Hold an exclusive lock file; one that a killed run left is taken over."""
+def locked(path: Path, out: object) -> Iterator[bool]:
+    """Hold an exclusive lock file; one that a killed run left is taken over.
+
+    Yields
+    ------
+    bool
+        Whether a second run is kept away; False where the file system has no locks.
+
+    Raises
+    ------
+    OutputError
+        If another run holds it.
+    """
     if fcntl is None:
-        yield
+        yield False
         return
+    held = True
     while True:
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         try:
@@ -192,14 +255,14 @@ def _lock(path: Path, out: object) -> Iterator[None]:
                 f"{out}: another run is writing it; wait for that one or choose another folder"
             ) from None
         except OSError:
-            pass  # a file system without locks: two runs then meet at the rename
+            held = False
         # The run before may have removed the file between our open and our lock.
         with suppress(FileNotFoundError):
             if os.fstat(handle).st_ino == os.stat(path).st_ino:
                 break
         os.close(handle)
     try:
-        yield
+        yield held
     finally:
         with suppress(OSError):
             os.unlink(path)

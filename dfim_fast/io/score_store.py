@@ -1,20 +1,18 @@
 """The folder of a long run: parts come and stay, whatever happens; the results appear at the end.
 
 ``settings.json`` says what the run is, ``parts`` holds finished pieces until ``results`` appears,
-complete, and ``log`` what depends on the day and the machine. Every file is written under another
-name, forced to the disk and renamed, so what has its name is whole.
+complete, and ``log`` what depends on the day and the machine.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,17 +20,18 @@ from typing import Any
 import numpy as np
 
 from dfim_fast.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing keeps a second run away
-    fcntl = None  # type: ignore[assignment]
+from dfim_fast.io.output import Advice, force, force_all, locked, new_file, writing
 
 FORMAT, FORMAT_VERSION = "dfim_fast.score", 1
 SETTINGS, LOCK, PARTS, RESULTS, LOG = "settings.json", "lock", "parts", "results", "log"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_HIDDEN = ".*.partial*"
 _PART = re.compile(r"(\d{9})-(\d{9})\.npz")
 _SHOWN = 60  # characters of a setting in a message
+_ADVICE = Advice(
+    "what was finished is kept",
+    "free some space and go on with --resume",
+    "check the folder and go on with --resume",
+)
 
 
 class ScoreStore:
@@ -76,18 +75,21 @@ class ScoreStore:
         check_store(self.path, resume)
         with self.writing():
             self.path.mkdir(exist_ok=True)
-            with self._lock():
+            with locked(self.path / LOCK, self.path) as held:
                 found = self._settings(missing_ok=True)
                 wanted = {"format": FORMAT, "format_version": FORMAT_VERSION, **_plain(settings)}
                 if found is not None:
                     self._compare(found, wanted)
                 (self.path / PARTS).mkdir(exist_ok=True)
                 (self.path / LOG).mkdir(exist_ok=True)
-                for left in (*self.path.glob(".*.partial"), *self._parts.glob(".*.partial")):
+                if not held:
+                    self.log("this file system has no locks: nothing keeps a second run away")
+                for left in (*self.path.glob(_HIDDEN), *self._parts.glob(_HIDDEN)):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
                 if found is None:
                     text = json.dumps(wanted, indent=1) + "\n"
-                    write_whole(self.path / SETTINGS, text.encode())
+                    with new_file(self.path / SETTINGS) as partial:
+                        partial.write_text(text, encoding="utf-8")
                 yield
 
     def settings(self) -> dict[str, Any]:
@@ -103,8 +105,8 @@ class ScoreStore:
     def add(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> Path:
         """Keep the piece of rows ``first`` to ``last``, the last left out; where it is."""
         target = self._parts / f"{first:09d}-{last:09d}.npz"
-        with self.writing():
-            write_whole(target, lambda handle: save_arrays(handle, arrays))
+        with self.writing(), new_file(target) as partial, open(partial, "wb") as handle:
+            save_arrays(handle, arrays)
         return target
 
     def parts(self) -> list[tuple[int, int, Path]]:
@@ -169,10 +171,11 @@ class ScoreStore:
             partial.mkdir()
             try:
                 yield partial
-                os.rename(partial, self.results)
+                force_all(partial)
+                os.replace(partial, self.results)
+                force(self.path)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-            _force(self.path)
 
     def drop_parts(self) -> None:
         """Remove the pieces that the results were made of."""
@@ -184,22 +187,9 @@ class ScoreStore:
         with suppress(OSError), open(self.path / LOG / "log.txt", "a", encoding="utf-8") as handle:
             handle.write(f"{now} {text}\n")
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Turn what the disk says into a line.
-
-        Raises
-        ------
-        OutputError
-        """
-        try:
-            yield
-        except OSError as error:
-            raise self._refusal(error) from None
-        except OutputError as error:  # a writer's own words name a hidden folder
-            if isinstance(error.__cause__, OSError):
-                raise self._refusal(error.__cause__) from None
-            raise
+    def writing(self) -> AbstractContextManager[None]:
+        """As `io.output.writing`."""
+        return writing(self.path, _ADVICE)
 
     @property
     def _parts(self) -> Path:
@@ -237,42 +227,10 @@ class ScoreStore:
                 "those, or choose a new folder"
             )
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        if fcntl is None:
-            yield
-            return
-        handle = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(
-                    f"{self.path}: another run is writing it; wait for that one, or choose another "
-                    "folder"
-                ) from None
-            except OSError:
-                self.log("this file system has no locks: nothing keeps a second run away")
-            yield
-        finally:
-            os.close(handle)
-
     def _damaged(self, path: Path) -> OutputError:
         return OutputError(
             f"{path}: is damaged, cut off or not of this run; remove it and run again with "
             "--resume, which computes it anew and keeps all others"
-        )
-
-    def _refusal(self, error: OSError) -> OutputError:
-        if error.errno in _FULL or "No space left" in str(error):
-            return OutputError(
-                f"{self.path}: the disk is full; what was finished is kept: free some space and go "
-                "on with --resume"
-            )
-        where = f"{error.filename}: " if error.filename else ""
-        return OutputError(
-            f"{self.path}: cannot be written ({where}{error.strerror or error}); what was finished "
-            "is kept: check the folder and go on with --resume"
         )
 
 
@@ -295,38 +253,14 @@ def check_store(path: Path, resume: bool) -> None:
             f"{path}: holds a run already; go on with it by --resume, or choose another folder"
         )
     # a run killed at its very start leaves a lock, perhaps empty folders, and nothing else
-    if SETTINGS not in begun and begun - {LOCK, PARTS, LOG, f".{SETTINGS}.partial"}:
+    own = re.compile(rf"{LOCK}|{PARTS}|{LOG}|\.{SETTINGS}\.partial-\d+")
+    if SETTINGS not in begun and not all(own.fullmatch(name) for name in begun):
         raise OutputError(f"{path}: is not empty and holds no run; choose another folder")
 
 
 def save_arrays(handle: Any, arrays: Mapping[str, Any]) -> None:
     """Write arrays by name as NPZ, the same arrays as the same bytes."""
     np.savez(handle, **arrays)
-
-
-def write_whole(path: Path, content: Any) -> None:
-    """Write bytes, or what a callable writes to a handle: all of it or nothing, kill or no kill."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "wb") as handle:
-            content(handle) if callable(content) else handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
-    _force(path.parent)
-
-
-def _force(folder: Path) -> None:
-    """Have a rename reach the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _plain(value: Any) -> Any:

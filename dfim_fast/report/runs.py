@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dfim_fast.errors import OutputError
+from dfim_fast.io.output import new_file
 from dfim_fast.io.run_record import read_record
 from dfim_fast.io.score_store import LOG
 from dfim_fast.report.blocks import Facts, Notes, Page, Section
@@ -44,17 +45,9 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     """
     folder = Path(folder)
     text = render(_page(folder))
-    target, part = folder / REPORT, folder / f".{REPORT}.partial-{os.getpid()}"
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"{target}: cannot be written ({error.strerror or error}); check the folder and the "
-            "space on its disk"
-        ) from error
-    return target
+    with new_file(folder / REPORT) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return folder / REPORT
 
 
 def _page(folder: Path) -> Page:

@@ -3,11 +3,13 @@
 import errno
 import fcntl
 import os
+from pathlib import Path
 
 import pytest
 
 from dfim_fast.errors import OutputError
-from dfim_fast.io.output import check_new, new_folder
+from dfim_fast.io.output import check_new, new_file, new_folder
+from dfim_fast.io.score_store import ScoreStore
 
 MARK = "maps.zarr"
 
@@ -174,3 +176,54 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
         "permissions"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """What was forced to the disk, and renamed, in order."""
+    said = []
+
+    def watched(name, place):
+        real = getattr(os, name)
+
+        def call(*given):
+            said.append((name if name == "fsync" else "rename", place(given)))
+            return real(*given)
+
+        monkeypatch.setattr(os, name, call)
+
+    watched("fsync", lambda given: Path(os.readlink(f"/proc/self/fd/{given[0]}")))
+    for name in ("rename", "replace"):
+        watched(name, lambda given: Path(given[1]))
+    return said
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, disk):
+    with new_file(tmp_path / "a.txt") as partial:
+        partial.write_text("all")
+    assert disk == [("fsync", partial), ("rename", tmp_path / "a.txt"), ("fsync", tmp_path)]
+
+
+@pytest.mark.parametrize("kind", ["folder", "store"])
+def test_all_of_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, disk, kind):
+    def fill_deep(folder):
+        (folder / MARK / "c").mkdir(parents=True)
+        (folder / "b.txt").write_text("b")
+        (folder / MARK / "c" / "0").write_text("0")
+        return {folder, folder / "b.txt", folder / MARK, *(folder / MARK).rglob("*")}
+
+    if kind == "folder":
+        target = tmp_path / "out"
+        with new_folder(target, MARK) as folder:
+            inside = fill_deep(folder)
+    else:
+        store = ScoreStore(tmp_path / "store")
+        target = store.results
+        with store.open({}, resume=False), store.new_results() as folder:
+            disk.clear()
+            inside = fill_deep(folder)
+    forced = [path for what, path in disk[:5]]
+    assert [what for what, _ in disk[:5]] == ["fsync"] * 5
+    assert set(forced) == inside
+    assert [path.name in ("b.txt", "0") for path in forced] == [True, True, False, False, False]
+    assert disk[5:] == [("rename", target), ("fsync", target.parent)]

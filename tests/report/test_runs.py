@@ -153,7 +153,7 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path, map_run, monkeypatch):
     shutil.copytree(map_run, tmp_path / "out")
     (tmp_path / "out" / "report.html").write_text("as it was")
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OutputError, match=r"report.html: cannot be written \(No space left"):
+    with pytest.raises(OutputError, match=r"report.html: the disk is full; nothing was kept"):
         write_report(tmp_path / "out")
     monkeypatch.undo()
     assert (tmp_path / "out" / "report.html").read_text() == "as it was"

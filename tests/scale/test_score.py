@@ -291,7 +291,7 @@ def test_a_full_disk_keeps_what_is_finished(model, genome, tmp_path, monkeypatch
     assert "\n" not in str(error.value)
     monkeypatch.undo()
     assert len(ScoreStore(tmp_path / "s").parts()) >= 1
-    assert not list((tmp_path / "s").rglob("*.partial"))
+    assert not list((tmp_path / "s").rglob("*.partial*"))
 
 
 def test_a_genome_that_vanishes(model, genome, tmp_path):
