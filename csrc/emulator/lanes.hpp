@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 #include "block.hpp"
 
@@ -215,6 +217,36 @@ inline bool any_lane(const WBool& a) {
     bool found = false;
     for (int i = 0; i < LANES; ++i) found |= a.v[i];
     return found;
+}
+
+// Rounded to 11 significant bits, ties away from zero; infinities and NaN stay.
+inline WFloat to_tf32(const WFloat& a) {
+    constexpr std::uint32_t HALF = 0x1000, LOST = 0x1FFF, INFINITE = 0x7F800000;
+    WFloat out = a;
+    for (int i = 0; i < LANES; ++i) {
+        std::uint32_t bits;
+        std::memcpy(&bits, &a.v[i], sizeof bits);
+        if ((bits & INFINITE) != INFINITE) {
+            bits = (bits + HALF) & ~LOST;
+            std::memcpy(&out.v[i], &bits, sizeof bits);
+        }
+    }
+    return out;
+}
+// As a tensor core multiplies, but for the order in which it sums, which nobody states.
+inline void multiply_add(WFloat (&sum)[4], const WFloat (&a)[4], const WFloat (&b)[2]) {
+    for (int lane = 0; lane < LANES; ++lane) {
+        for (int part = 0; part < 4; ++part) {
+            const int row = lane / 4 + part / 2 * 8, column = lane % 4 * 2 + part % 2;
+            float total = sum[part].v[lane];
+            for (int k = 0; k < 8; ++k) {
+                const float left = a[k / 4 * 2 + row / 8].v[row % 8 * 4 + k % 4];
+                const float right = b[k / 4].v[column * 4 + k % 4];
+                total = std::fma(left, right, total);
+            }
+            sum[part].v[lane] = total;
+        }
+    }
 }
 
 template <class F>

@@ -3,12 +3,12 @@
 //   forward    y[i, o] = bias[o] + sum_j sum_c x[i stride - pad + j dilation, c] w[j, c, o]
 //   backward  dx[p, c] = sum_j sum_o g[(p + pad - j dilation) / stride, o] w[j, c, o]
 //
-// conv_forward, conv_backward: a warp owns a tile of 8 rows of one item (tile.cuh). grouped_*: a
-// warp owns one row of one item; lanes are output channels (forward) or input channels (backward).
-// Sums go tap by tap, then channel by channel, by one lane each.
+// conv_*: a warp owns a tile of 8 rows of one item (tile.cuh, tensor.cuh). grouped_*: a warp owns one
+// row of one item; lanes are output channels (forward) or input channels (backward). Sums go tap by
+// tap, then channel by channel, by one lane each (on tensor cores, 8 channels at a time).
 #pragma once
 
-#include "tile.cuh"
+#include "tensor.cuh"
 #include "view.cuh"
 
 // The rows of one item that a tile computes.
@@ -34,16 +34,39 @@ DFIM_DEVICE inline Band band_of(const View& y, int number) {
     return found;
 }
 
-DFIM_DEVICE inline void put_band(const Band& band, const Tile& sums, int columns, int add) {
-    const WInt o = lane_id() + band.column;
-    DFIM_UNROLL
-    for (int r = 0; r < TILE_ROWS; ++r) {
-        if (r < band.count) {
-            float* out = band.out + static_cast<size_t>(r) * columns;
-            put(out, o, sums.low[r], o < columns, add);
-            put(out, o + LANES, sums.high[r], o + LANES < columns, add);
-        }
+template <class Sums>
+DFIM_DEVICE inline void convolve(Sums& sums, const Scratch& own, const Band& band, const View& y,
+                                 const View& x, const float* weight, const float* bias, int kernel,
+                                 int stride, int dilation, int pad) {
+    const Rows in = rows_of(x, band.item);
+    sums.clear(bias, y.channels, band.column);
+    for (int j = 0; j < kernel; ++j) {
+        const auto row = [&](int r) -> const float* {
+            const int p = (band.row + r) * stride - pad + j * dilation;
+            return r < band.count && p >= 0 && p < x.rows ? in.at(p) : nullptr;
+        };
+        const float* w = weight + static_cast<size_t>(j) * x.channels * y.channels;
+        sums.add(own, row, w, x.channels, y.channels, band.column);
     }
+    sums.put_rows(band.out, band.count, y.channels, band.column, 0);
+}
+
+template <class Sums>
+DFIM_DEVICE inline void convolve_back(Sums& sums, const Scratch& own, const Band& band,
+                                      const View& dx, const View& g, const float* weight,
+                                      int kernel, int stride, int dilation, int pad, int add) {
+    const Rows down = rows_of(g, band.item);
+    sums.clear(nullptr, dx.channels, band.column);
+    for (int j = 0; j < kernel; ++j) {
+        const auto row = [&](int r) -> const float* {
+            const int q = band.row + r + pad - j * dilation;
+            const bool inside = r < band.count && q >= 0 && q % stride == 0 && q / stride < g.rows;
+            return inside ? down.at(q / stride) : nullptr;
+        };
+        const float* w = weight + static_cast<size_t>(j) * g.channels * dx.channels;
+        sums.add(own, row, w, g.channels, dx.channels, band.column);
+    }
+    sums.put_rows(band.out, band.count, dx.channels, band.column, add);
 }
 
 // weight (kernel, C_in, C_out), bias (C_out,)
@@ -54,21 +77,9 @@ DFIM_KERNEL(conv_forward, 8,
     if (number >= items * tiles(y.computed, y.channels)) {
         return;
     }
-    const Band band = band_of(y, number);
-    const Rows in = rows_of(x, band.item);
-    const Scratch own = scratch(TILE_SCRATCH);
-    const WInt o = lane_id() + band.column;
     Tile sums;
-    sums.clear(load(bias, o, o < y.channels), load(bias, o + LANES, o + LANES < y.channels));
-    for (int j = 0; j < kernel; ++j) {
-        const auto row = [&](int r) -> const float* {
-            const int p = (band.row + r) * stride - pad + j * dilation;
-            return r < band.count && p >= 0 && p < x.rows ? in.at(p) : nullptr;
-        };
-        const float* w = weight + static_cast<size_t>(j) * x.channels * y.channels;
-        sums.add(own, row, w, x.channels, y.channels, band.column);
-    }
-    put_band(band, sums, y.channels, 0);
+    convolve(sums, scratch(TILE_SCRATCH), band_of(y, number), y, x, weight, bias, kernel, stride,
+             dilation, pad);
 }
 
 // weight (kernel, C_out, C_in)
@@ -79,21 +90,34 @@ DFIM_KERNEL(conv_backward, 8,
     if (number >= items * tiles(dx.computed, dx.channels)) {
         return;
     }
-    const Band band = band_of(dx, number);
-    const Rows down = rows_of(g, band.item);
-    const Scratch own = scratch(TILE_SCRATCH);
     Tile sums;
-    sums.clear(WFloat(0.0f), WFloat(0.0f));
-    for (int j = 0; j < kernel; ++j) {
-        const auto row = [&](int r) -> const float* {
-            const int q = band.row + r + pad - j * dilation;
-            const bool inside = r < band.count && q >= 0 && q % stride == 0 && q / stride < g.rows;
-            return inside ? down.at(q / stride) : nullptr;
-        };
-        const float* w = weight + static_cast<size_t>(j) * g.channels * dx.channels;
-        sums.add(own, row, w, g.channels, dx.channels, band.column);
+    convolve_back(sums, scratch(TILE_SCRATCH), band_of(dx, number), dx, g, weight, kernel, stride,
+                  dilation, pad, add);
+}
+
+// The same with products on tensor cores.
+DFIM_KERNEL(conv_forward_tf32, 8,
+            (View y, View x, const float* weight, const float* bias, int kernel, int stride,
+             int dilation, int pad, int products, int items)) {
+    const int number = warp_number(8);
+    if (number >= items * tiles(y.computed, y.channels)) {
+        return;
     }
-    put_band(band, sums, dx.channels, add);
+    TensorTile sums(products);
+    convolve(sums, scratch(TENSOR_SCRATCH), band_of(y, number), y, x, weight, bias, kernel, stride,
+             dilation, pad);
+}
+
+DFIM_KERNEL(conv_backward_tf32, 8,
+            (View dx, View g, const float* weight, int kernel, int stride, int dilation, int pad,
+             int products, int add, int items)) {
+    const int number = warp_number(8);
+    if (number >= items * tiles(dx.computed, dx.channels)) {
+        return;
+    }
+    TensorTile sums(products);
+    convolve_back(sums, scratch(TENSOR_SCRATCH), band_of(dx, number), dx, g, weight, kernel, stride,
+                  dilation, pad, add);
 }
 
 // weight (kernel, C_in / groups, C_out), bias (C_out,)

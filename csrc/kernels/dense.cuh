@@ -3,12 +3,12 @@
 //   forward   y[0, h] = bias[h] + sum_p sum_c x[p, c] w[p, c, h]
 //   backward dx[p, c] = sum_h g[0, h] w[p, c, h]
 //
-// dense_forward, features_backward: a warp owns a tile of 8 items (tile.cuh). dense_backward: a warp
-// owns one row of one item; lanes are input channels. One lane owns each sum, in the order of
-// positions and channels, or of units.
+// dense_forward*, features_backward*: a warp owns a tile of 8 items (tile.cuh, tensor.cuh).
+// dense_backward: a warp owns one row of one item; lanes are input channels. One lane owns each sum,
+// in the order of positions and channels, or of units (on tensor cores, 8 of them at a time).
 #pragma once
 
-#include "tile.cuh"
+#include "tensor.cuh"
 #include "view.cuh"
 
 // Items and columns of one tile over items.
@@ -27,16 +27,31 @@ DFIM_DEVICE inline Several several_of(int items, int columns, int number) {
     return found;
 }
 
-DFIM_DEVICE inline void put_several(const Several& part, const Tile& sums, const View& y, int add) {
-    const WInt o = lane_id() + part.column;
-    DFIM_UNROLL
-    for (int r = 0; r < TILE_ROWS; ++r) {
-        if (r < part.count) {
-            float* out = y.own + static_cast<size_t>(part.item + r) * y.channels;
-            put(out, o, sums.low[r], o < y.channels, add);
-            put(out, o + LANES, sums.high[r], o + LANES < y.channels, add);
-        }
+template <class Sums>
+DFIM_DEVICE inline void connect(Sums& sums, const Scratch& own, const Several& part, const View& y,
+                                const View& x, const float* weight, const float* bias) {
+    sums.clear(bias, y.channels, part.column);
+    for (int p = 0; p < x.rows; ++p) {
+        const auto row = [&](int r) -> const float* {
+            return r < part.count ? rows_of(x, part.item + r).at(p) : nullptr;
+        };
+        const float* w = weight + static_cast<size_t>(p) * x.channels * y.channels;
+        sums.add(own, row, w, x.channels, y.channels, part.column);
     }
+    float* out = y.own + static_cast<size_t>(part.item) * y.channels;
+    sums.put_rows(out, part.count, y.channels, part.column, 0);
+}
+
+template <class Sums>
+DFIM_DEVICE inline void connect_back(Sums& sums, const Scratch& own, const Several& part,
+                                     const View& dx, const View& g, const float* weight, int add) {
+    sums.clear(nullptr, dx.channels, part.column);
+    const auto row = [&](int r) -> const float* {
+        return r < part.count ? rows_of(g, part.item + r).at(0) : nullptr;
+    };
+    sums.add(own, row, weight, g.channels, dx.channels, part.column);
+    float* out = dx.own + static_cast<size_t>(part.item) * dx.channels;
+    sums.put_rows(out, part.count, dx.channels, part.column, add);
 }
 
 // weight (rows * C, H), bias (H,)
@@ -46,19 +61,8 @@ DFIM_KERNEL(dense_forward, 8,
     if (number >= tiles(items, y.channels)) {
         return;
     }
-    const Several part = several_of(items, y.channels, number);
-    const Scratch own = scratch(TILE_SCRATCH);
-    const WInt o = lane_id() + part.column;
     Tile sums;
-    sums.clear(load(bias, o, o < y.channels), load(bias, o + LANES, o + LANES < y.channels));
-    for (int p = 0; p < x.rows; ++p) {
-        const auto row = [&](int r) -> const float* {
-            return r < part.count ? rows_of(x, part.item + r).at(p) : nullptr;
-        };
-        const float* w = weight + static_cast<size_t>(p) * x.channels * y.channels;
-        sums.add(own, row, w, x.channels, y.channels, part.column);
-    }
-    put_several(part, sums, y, 0);
+    connect(sums, scratch(TILE_SCRATCH), several_of(items, y.channels, number), y, x, weight, bias);
 }
 
 // dx of a single row, all of which is computed. weight (H, C)
@@ -67,15 +71,32 @@ DFIM_KERNEL(features_backward, 8, (View dx, View g, const float* weight, int add
     if (number >= tiles(items, dx.channels)) {
         return;
     }
-    const Several part = several_of(items, dx.channels, number);
-    const Scratch own = scratch(TILE_SCRATCH);
     Tile sums;
-    sums.clear(WFloat(0.0f), WFloat(0.0f));
-    const auto row = [&](int r) -> const float* {
-        return r < part.count ? rows_of(g, part.item + r).at(0) : nullptr;
-    };
-    sums.add(own, row, weight, g.channels, dx.channels, part.column);
-    put_several(part, sums, dx, add);
+    connect_back(sums, scratch(TILE_SCRATCH), several_of(items, dx.channels, number), dx, g, weight,
+                 add);
+}
+
+// The same with products on tensor cores.
+DFIM_KERNEL(dense_forward_tf32, 8,
+            (View y, View x, const float* weight, const float* bias, int products, int items)) {
+    const int number = warp_number(8);
+    if (number >= tiles(items, y.channels)) {
+        return;
+    }
+    TensorTile sums(products);
+    connect(sums, scratch(TENSOR_SCRATCH), several_of(items, y.channels, number), y, x, weight,
+            bias);
+}
+
+DFIM_KERNEL(features_backward_tf32, 8,
+            (View dx, View g, const float* weight, int products, int add, int items)) {
+    const int number = warp_number(8);
+    if (number >= tiles(items, dx.channels)) {
+        return;
+    }
+    TensorTile sums(products);
+    connect_back(sums, scratch(TENSOR_SCRATCH), several_of(items, dx.channels, number), dx, g,
+                 weight, add);
 }
 
 // weight (H, rows * C)

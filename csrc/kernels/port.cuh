@@ -104,6 +104,22 @@ DFIM_DEVICE inline WFloat broadcast(WFloat value, int lane) {
 }
 DFIM_DEVICE inline bool any_lane(WBool value) { return __any_sync(0xffffffffu, value) != 0; }
 
+// Rounded to TF32: 11 significant bits, ties away from zero.
+DFIM_DEVICE inline WFloat to_tf32(WFloat value) {
+    unsigned bits;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
+    return __uint_as_float(bits);
+}
+// sum += a b of 16 x 8 and 8 x 8 numbers in TF32, laid out over the lanes as tensor.cuh says.
+DFIM_DEVICE inline void multiply_add(WFloat (&sum)[4], const WFloat (&a)[4], const WFloat (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+        : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+          "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+}
+
 // f(a...) lane by lane, where live.
 template <class F, class... A>
 DFIM_DEVICE inline WFloat each(const F& f, WBool live, A... values) {

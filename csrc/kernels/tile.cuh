@@ -7,17 +7,40 @@
 // loads of weights and 8 of rows. Sums go in the order of c, as in any other kernel.
 #pragma once
 
-#include "port.cuh"
+#include "view.cuh"
 
 constexpr int TILE_ROWS = 8;
 constexpr int TILE_COLUMNS = 2 * LANES;
 constexpr int TILE_SCRATCH = TILE_ROWS * LANES;  // floats of a warp
 
+// Rows of x from column ``block`` on, into the warp's scratch.
+template <class Source>
+DFIM_DEVICE inline void stage(const Scratch& scratch, const Source& rows, int block, int inner,
+                              int stride) {
+    const WBool inside = lane_id() < inner - block;
+    for (int r = 0; r < TILE_ROWS; ++r) {
+        const float* row = rows(r);
+        WFloat staged(0.0f);
+        if (row != nullptr) {
+            staged = load(row + block, lane_id(), inside);
+        }
+        scratch.store(lane_id() + r * stride, staged);
+    }
+}
+
+// What sums of columns o begin with: the bias, or nothing.
+DFIM_DEVICE inline WFloat start(const float* bias, WInt o, int columns) {
+    return bias == nullptr ? WFloat(0.0f) : load(bias, o, o < columns);
+}
+
 struct Tile {
     WFloat low[TILE_ROWS];
     WFloat high[TILE_ROWS];
 
-    DFIM_DEVICE void clear(WFloat a, WFloat b) {
+    // bias (columns,) or null, this tile's from ``first`` on.
+    DFIM_DEVICE void clear(const float* bias, int columns, int first) {
+        const WFloat a = start(bias, lane_id() + first, columns);
+        const WFloat b = start(bias, lane_id() + (first + LANES), columns);
         DFIM_UNROLL
         for (int r = 0; r < TILE_ROWS; ++r) {
             low[r] = a;
@@ -35,15 +58,7 @@ struct Tile {
         const WBool here = o < columns;
         const WBool there = p < columns;
         for (int block = 0; block < inner; block += LANES) {
-            const WBool inside = lane_id() < inner - block;
-            for (int r = 0; r < TILE_ROWS; ++r) {
-                const float* row = rows(r);
-                WFloat staged(0.0f);
-                if (row != nullptr) {
-                    staged = load(row + block, lane_id(), inside);
-                }
-                scratch.store(lane_id() + r * LANES, staged);
-            }
+            stage(scratch, rows, block, inner, LANES);
             warp_barrier();
             const int steps = inner - block < LANES ? inner - block : LANES;
             for (int c = 0; c < steps; c += 4) {
@@ -67,6 +82,19 @@ struct Tile {
                 }
             }
             warp_barrier();
+        }
+    }
+
+    // Into ``count`` rows of out (count, columns), or added to what is there.
+    DFIM_DEVICE void put_rows(float* out, int count, int columns, int first, int add) const {
+        const WInt o = lane_id() + first;
+        DFIM_UNROLL
+        for (int r = 0; r < TILE_ROWS; ++r) {
+            if (r < count) {
+                float* to = out + static_cast<size_t>(r) * columns;
+                put(to, o, low[r], o < columns, add);
+                put(to, o + LANES, high[r], o + LANES < columns, add);
+            }
         }
     }
 };

@@ -30,6 +30,8 @@ class Entry:
     gpu : bool
     every_rule : bool
         Whether it knows RevealCancel, guided backpropagation and deconvolution.
+    options : tuple of str
+        What may stand behind its name and a colon.
     """
 
     module: str
@@ -37,9 +39,13 @@ class Entry:
     about: str
     gpu: bool = False
     every_rule: bool = False
+    options: tuple[str, ...] = ()
 
 
 CUDA = "dfim_fast.backends.cuda"
+# Of products on tensor cores, for those who ask for less than float32; a test compares them with
+# the backend's.
+PRECISIONS = ("tf32", "3xtf32")
 BACKENDS = {
     "reference": Entry(
         "dfim_fast.backends.reference",
@@ -53,10 +59,25 @@ BACKENDS = {
         "float32, on all processors",
         every_rule=True,
     ),
-    "cupy": Entry(f"{CUDA}.cupy_gpu", "CupyBackend", "CUDA, compiled by CuPy on first use", True),
-    "native": Entry(f"{CUDA}.native", "NativeBackend", "CUDA, compiled when installed", True),
+    "cupy": Entry(
+        f"{CUDA}.cupy_gpu",
+        "CupyBackend",
+        "CUDA, compiled by CuPy on first use",
+        gpu=True,
+        options=PRECISIONS,
+    ),
+    "native": Entry(
+        f"{CUDA}.native",
+        "NativeBackend",
+        "CUDA, compiled when installed",
+        gpu=True,
+        options=PRECISIONS,
+    ),
     "emulator": Entry(
-        f"{CUDA}.emulator", "EmulatorBackend", "CUDA's kernels on the CPU, for tests"
+        f"{CUDA}.emulator",
+        "EmulatorBackend",
+        "CUDA's kernels on the CPU, for tests",
+        options=PRECISIONS,
     ),
 }
 
@@ -64,20 +85,29 @@ BACKENDS = {
 def make_backend(name: str, plan: Plan) -> Backend:
     """The backend of that name; "auto" takes the fastest one there is.
 
+    An option may follow the name: "cupy:tf32".
+
     Raises
     ------
     BackendError
         If it cannot run here, or cannot run this plan. There is never a silent replacement.
     SettingsError
-        For an unknown name.
+        For an unknown name or option.
     """
     if name == "auto":
         return _fastest(plan)
+    whole, (name, *option) = name, name.split(":", 1)
     if name not in BACKENDS:
         raise SettingsError(
-            f"backend={name!r} is unknown; choose from auto, " + ", ".join(BACKENDS)
+            f"backend={whole!r} is unknown; choose from auto, " + ", ".join(BACKENDS)
         )
     entry = BACKENDS[name]
+    if option and option[0] not in entry.options:
+        known = " or ".join(repr(f"{name}:{one}") for one in entry.options)
+        raise SettingsError(
+            f"backend={whole!r}: {name} has no option {option[0]!r}; use {name!r}"
+            + (f", {known}" if known else "")
+        )
     if not (plan.rule.plain or entry.every_rule):
         raise BackendError(
             f"backend={name!r} does not compute method={plan.method!r}; use "
@@ -90,7 +120,7 @@ def make_backend(name: str, plan: Plan) -> Backend:
             f"backend={name!r} cannot run here: {error}; use one of auto, "
             + ", ".join(other for other in BACKENDS if other != name)
         ) from None
-    backend: Backend = getattr(module, entry.kind)(plan)
+    backend: Backend = getattr(module, entry.kind)(plan, *option)
     return backend
 
 

@@ -41,6 +41,7 @@ SHARE = 0.5  # of the free memory, where no limit was asked for
 OWN_SHARE = 8
 FULL = 1 << 17  # mutants against references that keep a GPU busy
 MOST = 32  # sequences of a batch
+PRECISIONS = {"": 0, "tf32": 1, "3xtf32": 3}  # products on tensor cores; none: float32
 
 
 class CudaBackend(Backend):
@@ -50,6 +51,8 @@ class CudaBackend(Backend):
     ----------
     plan : Plan
     device : Device
+    precision : str
+        One of PRECISIONS, of products with the weights of convolutions and dense layers.
 
     Raises
     ------
@@ -58,13 +61,13 @@ class CudaBackend(Backend):
     """
 
     dtype = np.float32
-    def __init__(self, plan: Plan, device: Device) -> None:
+    def __init__(self, plan: Plan, device: Device, precision: str = "") -> None:
         super().__init__(plan)
         self.name, self.device = device.name, device
         why = unsupported(plan.graph, plan.graph.needed(plan.tasks))
         if why is not None:
             raise BackendError(f"backend={self.name!r}: {why}; use backend='numba'")
-        self.network = Network(plan, device)
+        self.network = Network(plan, device, PRECISIONS[precision])
         self.budget = plan.memory_limit
         if plan.memory_limit == DEFAULT_MEMORY:
             self.budget = max(plan.memory_limit, int(SHARE * device.free_memory()))

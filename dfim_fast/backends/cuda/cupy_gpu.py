@@ -146,5 +146,5 @@ class CupyDevice(Device):
 class CupyBackend(CudaBackend):
     """CuPy's kernels."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, CupyDevice())
+    def __init__(self, plan: Plan, precision: str = "") -> None:
+        super().__init__(plan, CupyDevice(), precision)

@@ -93,5 +93,5 @@ class EmulatorDevice(Device):
 class EmulatorBackend(CudaBackend):
     """The emulator's kernels."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, EmulatorDevice())
+    def __init__(self, plan: Plan, precision: str = "") -> None:
+        super().__init__(plan, EmulatorDevice(), precision)

@@ -98,5 +98,5 @@ class NativeDevice(Device):
 class NativeBackend(CudaBackend):
     """The native module's kernels."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, NativeDevice())
+    def __init__(self, plan: Plan, precision: str = "") -> None:
+        super().__init__(plan, NativeDevice(), precision)

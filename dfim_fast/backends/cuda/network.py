@@ -47,9 +47,11 @@ class Network:
     ----------
     plan : Plan
     device : Device
+    products : int
+        As Layer has it.
     """
 
-    def __init__(self, plan: Plan, device: Device) -> None:
+    def __init__(self, plan: Plan, device: Device, products: int = 0) -> None:
         self.plan, self.device = plan, device
         self.graph = graph = plan.graph.astype(np.float32)
         self.nodes = graph.needed(plan.tasks)
@@ -61,6 +63,7 @@ class Network:
                 kind = layer_of(node.op)
                 assert kind is not None, node.name
                 self.layers[i] = kind(device, node.op, [graph.nodes[j].shape for j in node.inputs])
+                self.layers[i].products = products
         self.seeds = {t: self._seed(t) for t in self.tasks}
 
     def _seed(self, task: Task) -> Buffer:

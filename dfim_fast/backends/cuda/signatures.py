@@ -90,6 +90,7 @@ class Signature:
 
 
 TILE = 4 * 8 * 32  # bytes of scratch that csrc/kernels/tile.cuh works in
+TENSOR = 4 * 8 * 36  # and csrc/kernels/tensor.cuh
 WALK = 4 * 6144  # and csrc/kernels/walk.cuh: two warps' rings are the 48 KB that any GPU gives
 
 
@@ -134,15 +135,29 @@ KERNELS: dict[str, Signature] = {
         "int add, int items",
         scratch=TILE,
     ),
+    "conv_backward_tf32": _signature(
+        "View dx, View g, const float* weight, int kernel, int stride, int dilation, int pad, "
+        "int products, int add, int items",
+        scratch=TENSOR,
+    ),
     "conv_forward": _signature(
         "View y, View x, const float* weight, const float* bias, int kernel, int stride, int "
         "dilation, int pad, int items",
         scratch=TILE,
     ),
+    "conv_forward_tf32": _signature(
+        "View y, View x, const float* weight, const float* bias, int kernel, int stride, int "
+        "dilation, int pad, int products, int items",
+        scratch=TENSOR,
+    ),
     "dense_backward": _signature("View dx, View g, const float* weight, int add, int items"),
     "dense_forward": _signature(
         "View y, View x, const float* weight, const float* bias, int items",
         scratch=TILE,
+    ),
+    "dense_forward_tf32": _signature(
+        "View y, View x, const float* weight, const float* bias, int products, int items",
+        scratch=TENSOR,
     ),
     "differences": _signature(
         "float* out, View v, View base, const int* units, int count, int first, int total, int "
@@ -158,6 +173,10 @@ KERNELS: dict[str, Signature] = {
     "features_backward": _signature(
         "View dx, View g, const float* weight, int add, int items",
         scratch=TILE,
+    ),
+    "features_backward_tf32": _signature(
+        "View dx, View g, const float* weight, int products, int add, int items",
+        scratch=TENSOR,
     ),
     "fill": _signature("View y, const float* values, int items"),
     "flatten": _signature("View y, View x, int position_fastest, int add, int items"),

@@ -8,7 +8,7 @@ import pytest
 
 from dfim_fast.backends.cuda import fused, native, shuffles, sources
 from dfim_fast.backends.cuda.layers import convolution, gates, joints, segments
-from dfim_fast.backends.cuda.signatures import KERNELS, TILE, VIEW, WALK, Signature
+from dfim_fast.backends.cuda.signatures import KERNELS, TENSOR, TILE, VIEW, WALK, Signature
 from dfim_fast.errors import BackendError
 from dfim_fast.plan import walk
 
@@ -53,10 +53,12 @@ def test_scratch_is_declared_where_it_is_used():
     starts = [match.start() for match in ENTRY.finditer(text)] + [len(text)]
     bodies = (text[a:b] for a, b in pairwise(starts))
     bodies = {ENTRY.findall(body)[0][0]: body for body in bodies}
-    for macro, size in (("TILE_SCRATCH", TILE), ("WALK_SCRATCH", WALK)):
+    sizes = {"TILE_SCRATCH": TILE, "TENSOR_SCRATCH": TENSOR, "WALK_SCRATCH": WALK}
+    for macro, size in sizes.items():
         used = {name for name, body in bodies.items() if f"scratch({macro})" in body}
         assert used == {name for name, signature in KERNELS.items() if signature.scratch == size}
-    assert {s.scratch for s in KERNELS.values()} == {0, TILE, WALK}
+    assert {s.scratch for s in KERNELS.values()} == {0, *sizes.values()}
+    assert convolution.TILE_ROWS * 4 * (segments.LANES + 4) == TENSOR
     assert convolution.TILE_ROWS * 4 * segments.LANES == TILE
     assert 4 * walk.SCRATCH == WALK
 

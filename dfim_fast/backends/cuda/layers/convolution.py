@@ -45,7 +45,7 @@ class ConvLayer(Layer):
         how = (xs[0], self.weight, self.bias, *window)
         if self.op.groups == 1:
             warps = items * tiles(y.computed, y.channels)
-            self.launch("conv_forward", warps, items, y, *how)
+            self.multiply("conv_forward", warps, items, y, *how)
         else:
             self.run("grouped_forward", items, y, *how, self.op.groups)
 
@@ -53,7 +53,7 @@ class ConvLayer(Layer):
         how = (at.g, self.back, *sizes(self.op.window))
         if self.op.groups == 1:
             warps = at.items * tiles(dx.computed, dx.channels)
-            self.launch("conv_backward", warps, at.items, dx, *how, add)
+            self.multiply("conv_backward", warps, at.items, dx, *how, add=(add,))
         else:
             self.run("grouped_backward", at.items, dx, *how, self.op.groups, add)
 
@@ -71,12 +71,13 @@ class DenseLayer(Layer):
     def forward(self, items: int, value: Value, xs: Sequence[View]) -> None:
         y = value.y
         warps = tiles(items, y.channels)
-        self.launch("dense_forward", warps, items, y, xs[0], self.weight, self.bias)
+        self.multiply("dense_forward", warps, items, y, xs[0], self.weight, self.bias)
 
     def backward(self, at: Arriving, j: int, dx: View, add: bool) -> None:
         if dx.rows == 1 and dx.computed == 1:
             warps = tiles(at.items, dx.channels)
-            self.launch("features_backward", warps, at.items, dx, at.g, self.back, add)
+            how = (at.g, self.back)
+            self.multiply("features_backward", warps, at.items, dx, *how, add=(add,))
         else:
             self.run("dense_backward", at.items, dx, at.g, self.back, add)
 

@@ -63,7 +63,14 @@ class Layer(ABC):
         In float32.
     inputs : sequence of (int, int)
         Shapes of what it reads.
+
+    Attributes
+    ----------
+    products : int
+        On tensor cores, of parts of each number: 1 or 3 (csrc/kernels/tensor.cuh); 0 for float32.
     """
+
+    products = 0
 
     pools = False  # whether its Value has winners
 
@@ -94,6 +101,12 @@ class Layer(ABC):
     def run(self, kernel: str, items: int, out: View, *arguments: Any) -> None:
         """Launch a kernel that has one warp for each own row of ``out``, its first argument."""
         self.launch(kernel, items * out.computed, items, out, *arguments)
+
+    def multiply(self, kernel: str, warps: int, items: int, *arguments: Any, add: Any = ()) -> None:
+        """Launch a kernel of products: the one of that name, or its twin on tensor cores."""
+        if self.products:
+            kernel, arguments = f"{kernel}_tf32", (*arguments, self.products)
+        self.launch(kernel, warps, items, *arguments, *add)
 
     def launch(self, kernel: str, warps: int, items: int, *arguments: Any) -> None:
         """Launch a kernel whose last argument is ``items``."""
