@@ -1,36 +1,43 @@
 """Interactions and attributions as the files that genome browsers open: BEDPE, BED, bigWig.
 
-Same input, same bytes. Coordinates are 0-based and half-open in all three.
+Same input, same bytes. Coordinates are 0-based and half-open in all three, and rows in the order of
+their places. Tables may be larger than memory: they are sorted a row group at a time, on disk.
 """
 
 from __future__ import annotations
 
-import math
+import heapq
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dfim_fast.errors import InputError
 from dfim_fast.io.output import new_file
+from dfim_fast.io.tables import ROW_GROUP
 
 NEEDED = ("chrom", "source", "target", "source_base", "mutant", "target_base", "task", "fis", "q")
+_ORDER = ("chrom", "first", "last", "source", "mutant", "task")  # then by whatever is left
+_BATCH = 1024  # rows of a sorted row group that are in memory while all are merged
 _LOST, _GAINED = "213,94,0", "0,114,178"  # the target lost or gained importance; colour-blind safe
 _BEDPE = (
     "#chrom1\tstart1\tend1\tchrom2\tstart2\tend2\tname\tscore\tstrand1\tstrand2\tfis\tq\ttask\n"
 )
 
 
-def write_bedpe(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
+def write_bedpe(path: str | os.PathLike[str], table: str | os.PathLike[str]) -> None:
     """Write interactions as arcs: the source is the first end of each, the target the second.
 
     Parameters
     ----------
     path : path
-    table : DataFrame
-        With the columns of NEEDED; source and target are positions on ``chrom``.
+    table : path
+        Parquet with the columns of NEEDED; source and target are positions on ``chrom``.
 
     Raises
     ------
@@ -39,9 +46,9 @@ def write_bedpe(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
     OutputError
         If the file cannot be written.
     """
-    with new_file(path) as partial, open(partial, "w", encoding="utf-8") as handle:
+    with _written(path, table) as (handle, rows):
         handle.write(_BEDPE)
-        for row, score in _rows(table):
+        for row, score in rows:
             handle.write(
                 f"{row.chrom}\t{row.source}\t{row.source + 1}\t{row.chrom}\t{row.target}\t"
                 f"{row.target + 1}\t{_name(row)}\t{score}\t.\t.\t{row.fis:.6g}\t{row.q:.6g}\t"
@@ -49,7 +56,7 @@ def write_bedpe(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
             )
 
 
-def write_bed(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
+def write_bed(path: str | os.PathLike[str], table: str | os.PathLike[str]) -> None:
     """Write interactions as BED12: two blocks of one base, joined by a line.
 
     Vermilion where the target lost importance, blue where it gained some.
@@ -64,15 +71,15 @@ def write_bed(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
     InputError, OutputError
         As in `write_bedpe`.
     """
-    with new_file(path) as partial, open(partial, "w", encoding="utf-8") as handle:
-        for row, score in _rows(table):
-            first, last = sorted((row.source, row.target))
+    with _written(path, table) as (handle, rows):
+        for row, score in rows:
+            place = f"{row.first}\t{row.last + 1}"
             colour = _LOST if row.fis > 0 else _GAINED
             # a motif or variant may read its own base; that is one block, not two
-            blocks = f"2\t1,1,\t0,{last - first}," if last > first else "1\t1,\t0,"
+            apart = row.last - row.first
+            blocks = f"2\t1,1,\t0,{apart}," if apart else "1\t1,\t0,"
             handle.write(
-                f"{row.chrom}\t{first}\t{last + 1}\t{_name(row)}\t{score}\t.\t{first}\t{last + 1}\t"
-                f"{colour}\t{blocks}\n"
+                f"{row.chrom}\t{place}\t{_name(row)}\t{score}\t.\t{place}\t{colour}\t{blocks}\n"
             )
 
 
@@ -164,19 +171,61 @@ def _joined(
         yield finish(base + len(total))
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[Any, int]]:
-    """Rows by place, each with its score: 1000 for the strongest, in proportion to |FIS|."""
-    missing = [name for name in NEEDED if name not in table]
+@contextmanager
+def _written(
+    path: str | os.PathLike[str], table: str | os.PathLike[str]
+) -> Iterator[tuple[Any, Iterator[tuple[Any, int]]]]:
+    """A new text file, and the rows of a table by place, each with its score.
+
+    The score is 1000 for the strongest, in proportion to \\|FIS\\|.
+    """
+    with ExitStack() as stack:
+        partial = stack.enter_context(new_file(path))
+        handle = stack.enter_context(open(partial, "w", encoding="utf-8"))
+        beside = tempfile.TemporaryDirectory(dir=partial.parent, prefix=".sort-")
+        runs, largest = _sorted_runs(table, Path(stack.enter_context(beside)) / "rows.arrow")
+        rows = heapq.merge(*runs)
+        yield handle, ((row, round(1000 * abs(row.fis) / (largest or 1.0))) for row in rows)
+
+
+def _sorted_runs(
+    table: str | os.PathLike[str], scratch: Path
+) -> tuple[list[Iterator[Any]], float]:
+    """Row groups of a table, each sorted and read a batch at a time, and the largest \\|FIS\\|."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = pq.ParquetFile(table)
+    missing = [name for name in NEEDED if name not in source.schema_arrow.names]
     if missing:
         raise InputError(
             f"interactions have no column {', '.join(map(repr, missing))}; wanted a table of "
             "interactions on a genome, as score writes it"
         )
-    largest = float(np.abs(table["fis"]).max()) if len(table) else 0.0
-    ordered = table.sort_values(["chrom", "source", "target", "mutant", "task"], kind="stable")
-    for row in ordered.itertuples(index=False):
-        strength = abs(row.fis) / largest if largest > 0 and math.isfinite(row.fis) else 0.0
-        yield row, round(1000 * strength)
+    largest, ends = 0.0, [0]
+    writer: Any = None
+    with open(scratch, "wb") as handle:
+        for rows in source.iter_batches(batch_size=ROW_GROUP, columns=list(NEEDED)):
+            found = rows.to_pandas()
+            found["first"] = found[["source", "target"]].min(axis=1)
+            found["last"] = found[["source", "target"]].max(axis=1)
+            found = found[[*_ORDER, *(name for name in NEEDED if name not in _ORDER)]]
+            found = found.sort_values(list(found), kind="stable")
+            largest = max(largest, float(found["fis"].abs().max()))
+            own = pa.Table.from_pandas(found, preserve_index=False)
+            writer = writer or pa.ipc.new_file(handle, own.schema)
+            writer.write_table(own, max_chunksize=_BATCH)
+            ends.append(ends[-1] - (-len(own) // _BATCH))
+        if writer is None:
+            return [], largest
+        writer.close()
+    batches = pa.ipc.open_file(pa.OSFile(str(scratch)))
+
+    def run(first: int, last: int) -> Iterator[Any]:
+        for number in range(first, last):
+            yield from batches.get_batch(number).to_pandas().itertuples(index=False, name="Row")
+
+    return [run(*pair) for pair in pairwise(ends)], largest
 
 
 def _name(row: Any) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dfim_fast import __version__
 from dfim_fast.errors import InputError, SettingsError
@@ -139,12 +138,10 @@ def write_exports(
     ------
     OutputError
     """
-    if {"bedpe", "bed"} & set(forms):
-        table = pd.read_parquet(folder / TABLE)
-        if "bedpe" in forms:
-            write_bedpe(folder / "interactions.bedpe", table)
-        if "bed" in forms:
-            write_bed(folder / "interactions.bed", table)
+    if "bedpe" in forms:
+        write_bedpe(folder / "interactions.bedpe", folder / TABLE)
+    if "bed" in forms:
+        write_bed(folder / "interactions.bed", folder / TABLE)
     if "bigwig" in forms:
         sizes = dict(zip(windows.contigs, windows.sizes.tolist(), strict=True))
         for k, task in enumerate(tasks):

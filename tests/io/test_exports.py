@@ -7,6 +7,7 @@ import pysam
 import pytest
 
 from dfim_fast.errors import InputError, OutputError
+from dfim_fast.io import exports
 from dfim_fast.io.exports import write_bed, write_bedpe, write_bigwig
 
 SIZES = {"chr2": 1000, "chr1": 500}
@@ -18,9 +19,17 @@ TABLE = pd.DataFrame({
 })  # fmt: skip
 
 
+def parquet(folder, table=TABLE):
+    """Where a table lies that is to be exported."""
+    path = folder / "table" / "t.parquet"
+    path.parent.mkdir()
+    table.to_parquet(path)
+    return path
+
+
 def test_arcs(tmp_path):
     path = tmp_path / "arcs.bedpe"
-    write_bedpe(path, TABLE)
+    write_bedpe(path, parquet(tmp_path))
     bioframe = pytest.importorskip("bioframe", reason="bioframe is not installed")
     columns = [*bioframe.SCHEMAS["bedpe"], "fis", "q", "task"]
     read = bioframe.read_table(str(path), names=columns, comment="#")
@@ -36,7 +45,7 @@ def test_arcs(tmp_path):
 
 def test_linked_blocks(tmp_path):
     path = tmp_path / "blocks.bed"
-    write_bed(path, TABLE)
+    write_bed(path, parquet(tmp_path))
     indexed = pysam.tabix_index(str(path), preset="bed", keep_original=True)
     with pysam.TabixFile(indexed) as file:
         rows = list(file.fetch("chr1", parser=pysam.asBed()))
@@ -46,6 +55,46 @@ def test_linked_blocks(tmp_path):
     ]  # fmt: skip
     assert [row.itemRGB for row in rows] == ["213,94,0", "213,94,0", "0,114,178"]
     assert (other.start, other.end, other.name, other.score) == (60, 71, "A>C:G", 250.0)
+
+
+def test_a_table_of_many_row_groups_is_sorted_and_never_whole_in_memory(tmp_path, monkeypatch):
+    """Sources in order, as score has them, and targets on either side of them."""
+    monkeypatch.setattr(exports, "ROW_GROUP", 50)
+    monkeypatch.setattr(exports, "_BATCH", 8)
+    draw = np.random.default_rng(2)
+    source = np.repeat(np.arange(100, 400), 3)
+    table = pd.DataFrame({
+        "chrom": np.where(source < 250, "chr2", "chr1"), "source": source,
+        "target": source + draw.integers(-40, 40, len(source)),
+        "source_base": "A", "mutant": draw.choice(list("CGT"), len(source)), "target_base": "C",
+        "task": "a", "fis": draw.normal(size=len(source)), "q": 0.01,
+    })  # fmt: skip
+    held = []
+    read = exports._sorted_runs
+
+    def counted(*given):
+        runs, largest = read(*given)
+
+        def count(run):
+            for row in run:
+                held.append(row)
+                yield row
+
+        return [count(run) for run in runs], largest
+
+    monkeypatch.setattr(exports, "_sorted_runs", counted)
+    with exports._written(tmp_path / "x", parquet(tmp_path, table)) as (_, rows):
+        next(rows)
+        assert len(held) == len(source) // 50  # one of each row group, for whichever comes next
+    write_bed(tmp_path / "x.bed", tmp_path / "table" / "t.parquet")
+    pysam.tabix_index(str(tmp_path / "x.bed"), preset="bed", keep_original=True)
+    rows = pd.read_csv(tmp_path / "x.bed", sep="\t", header=None)
+    ends = np.sort(table[["source", "target"]].to_numpy(), axis=1)
+    order = np.lexsort((ends[:, 1], ends[:, 0], table["chrom"]))
+    assert rows[0].tolist() == table["chrom"].iloc[order].tolist()
+    assert np.array_equal(rows[[1, 2]], ends[order] + [0, 1])
+    assert rows[4].max() == 1000
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("join", ["mean", "strongest"])
@@ -85,7 +134,7 @@ def test_order_matters_and_is_checked(tmp_path):
 
 
 def test_nothing_to_write(tmp_path):
-    empty = TABLE.iloc[:0]
+    empty = parquet(tmp_path, TABLE.iloc[:0])
     write_bedpe(tmp_path / "arcs.bedpe", empty)
     write_bed(tmp_path / "blocks.bed", empty)
     write_bigwig(tmp_path / "values.bw", SIZES, [])
@@ -95,10 +144,12 @@ def test_nothing_to_write(tmp_path):
 
 def test_failures_are_one_line_and_leave_nothing(tmp_path):
     with pytest.raises(InputError, match="no column 'mutant', 'q'; wanted a table"):
-        write_bed(tmp_path / "x.bed", TABLE.drop(columns=["mutant", "q"]))
-    absent = tmp_path / "absent" / "x"
-    for write in (lambda: write_bed(absent, TABLE), lambda: write_bedpe(absent, TABLE),
+        own = tmp_path / "own"
+        own.mkdir()
+        write_bed(tmp_path / "x.bed", parquet(own, TABLE.drop(columns=["mutant", "q"])))
+    absent, table = tmp_path / "absent" / "x", parquet(tmp_path)
+    for write in (lambda: write_bed(absent, table), lambda: write_bedpe(absent, table),
                   lambda: write_bigwig(absent, SIZES, [("chr2", 5, np.ones(3))])):  # fmt: skip
         with pytest.raises(OutputError, match="cannot be written"):
             write()
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"own", "table"}
