@@ -126,17 +126,19 @@ def peaks(threads: int, rounds: int = ROUNDS) -> dict[str, float]:
     return {name: round(value, 1) for name, value in found.items()}
 
 
-def memory_high_water() -> int:
-    """Highest resident bytes of this process.
+def memory_high_water(process: int | str = "self") -> int:
+    """Highest resident bytes of this process, or of another one; 0 if that has ended.
 
     ``ru_maxrss`` of a child starts at what its parent held before the exec; the kernel's VmHWM
     does not.
     """
-    status = Path("/proc/self/status")
+    status = Path(f"/proc/{process}/status")
     if status.is_file():
         for line in status.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])
+    if process != "self":
+        return 0
     import resource
 
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
