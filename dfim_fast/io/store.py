@@ -193,7 +193,7 @@ class MapStore:
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
         """Write the attributes; tuples, arrays and NumPy scalars become JSON."""
-        self.group.attrs.update(
+        self.group.update_attributes(
             {"format": FORMAT, "format_version": FORMAT_VERSION, **_json(attributes)}
         )
 

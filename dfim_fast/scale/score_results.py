@@ -145,9 +145,9 @@ class GatheredRegions(Gathered):
         super().__init__(len(tasks) * STRATA)
         self.folder, self.windows, self.cells, self.about = folder, windows, cells, about
         self.delta_error: float | None = None
-        group = zarr.open_group(str(folder / REGIONS), mode="w-", zarr_format=3)
-        group.attrs.update({**about, "contigs": list(windows.contigs), "tasks": list(tasks),
-                            "sources": cells.sources.tolist()})  # fmt: skip
+        more = {"contigs": list(windows.contigs), "tasks": list(tasks),
+                "sources": cells.sources.tolist()}  # fmt: skip
+        group = _new_group(folder / REGIONS, {**about, **more})
         self._rows = _Rows(group, len(windows), _ARRAYS)
         self._maps: _Rows | None = None
 
@@ -367,12 +367,15 @@ class _Rows:
             self.done += size
 
 
+def _new_group(path: Path, attributes: dict[str, Any]) -> zarr.Group:
+    return zarr.open_group(str(path), mode="w-", zarr_format=3, attributes=attributes)
+
+
 def _maps(
     folder: Path, n: int, cells: Cells, about: Mapping[str, Any], names: Sequence[str]
 ) -> _Rows:
     """Room for whole maps: banded where there is a window."""
-    group = zarr.open_group(str(folder / "maps.zarr"), mode="w-", zarr_format=3)
-    group.attrs.update({**about, "regions": f"in the order of {REGIONS}"})
+    group = _new_group(folder / "maps.zarr", {**about, "regions": f"in the order of {REGIONS}"})
     shape = ("task", "region", "source", "mutant", "target")
     texts = {"fis": "interaction score: original minus mutant", "standard_error": "of fis"}
     for name, data, dimensions in (
