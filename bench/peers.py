@@ -161,7 +161,7 @@ class Tangermeme:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of small absolute deltas; agreement is checked here
             found = deep_lift_shap(
-                self.module, x, target=0, batch_size=batch, device="cpu",
+                self.module, x, target=0, batch_size=batch, device=x.device.type,
                 references=self.references.expand(len(x), *self.references.shape))
         return found.sum(1)
 

@@ -164,6 +164,9 @@ dict
                "Wait for what begin_fetch returned, and put it into a NumPy array.");
     module.def("synchronize", &dfim::synchronize, release(), "Wait for all work asked for.");
     module.def("free_memory", &dfim::free_memory, release(), "Bytes free on the device.");
+    module.def("mark", &dfim::mark, release(), "A moment in the order of work, for seconds_since.");
+    module.def("seconds_since", &dfim::seconds_since, release(), py::arg("moment"),
+               "The device's seconds since a moment, once all work asked for is done; ends it.");
     module.def("launch", &launch_kernel, py::arg("kernel"), py::arg("blocks"), py::arg("threads"),
                py::arg("shared_bytes"), py::arg("values"),
                "Run a kernel; values are bytes, one for each argument.");

@@ -173,6 +173,24 @@ std::size_t free_memory() {
     return free_bytes;
 }
 
+std::uintptr_t mark() {
+    cudaEvent_t moment = nullptr;
+    check(cudaEventCreate(&moment), "make an event");
+    check(cudaEventRecord(moment, state().compute), "record an event");
+    return reinterpret_cast<std::uintptr_t>(moment);
+}
+
+double seconds_since(std::uintptr_t moment) {
+    const auto begin = reinterpret_cast<cudaEvent_t>(moment);
+    const auto end = reinterpret_cast<cudaEvent_t>(mark());
+    check(cudaEventSynchronize(end), "finish its work");
+    float milliseconds = 0.0f;
+    check(cudaEventElapsedTime(&milliseconds, begin, end), "read its clock");
+    check(cudaEventDestroy(begin), "end an event");
+    check(cudaEventDestroy(end), "end an event");
+    return milliseconds / 1e3;
+}
+
 void launch(const std::string& kernel, int blocks, int threads, int shared_bytes,
             void** arguments) {
     const auto found = kernels().find(kernel);

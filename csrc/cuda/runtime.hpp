@@ -32,6 +32,10 @@ Fetch begin_fetch(std::uintptr_t address, std::size_t bytes);
 void end_fetch(const Fetch& fetch, void* target, std::size_t bytes);
 void synchronize();
 std::size_t free_memory();
+// A moment in the order of work (cudaEvent_t), and the device's seconds since, once all work asked
+// for is done; that ends the moment.
+std::uintptr_t mark();
+double seconds_since(std::uintptr_t moment);
 
 // One pointer for each argument, as the kernel declares them. Throws std::runtime_error for a name
 // that is none, and where the launch fails.

@@ -138,6 +138,16 @@ class CupyDevice(Device):
     def synchronize(self) -> None:
         self.compute.synchronize()
 
+    def stopwatch(self) -> Callable[[], float]:
+        begin = self.compute.record()
+
+        def end() -> float:
+            last = self.compute.record()
+            last.synchronize()
+            return float(self.cupy.cuda.get_elapsed_time(begin, last)) / 1e3
+
+        return end
+
     def free_memory(self) -> int:
         free, _ = self.cupy.cuda.runtime.memGetInfo()
         return int(free + self.cupy.get_default_memory_pool().free_bytes())

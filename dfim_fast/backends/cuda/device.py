@@ -116,6 +116,11 @@ class Device(ABC):
     def free_memory(self) -> int:
         """Bytes that can still be allocated."""
 
+    @abstractmethod
+    def stopwatch(self) -> Callable[[], float]:
+        """Begin to measure; the call that is returned gives the device's seconds until then, once
+        all work asked for is done."""
+
     def read(self, buffer: Buffer, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
         """A host copy of the start of a buffer, once all work asked for is done."""
         return self.fetch(buffer, np.empty(shape, dtype))()

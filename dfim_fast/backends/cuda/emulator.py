@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -85,6 +86,10 @@ class EmulatorDevice(Device):
 
     def synchronize(self) -> None:
         pass
+
+    def stopwatch(self) -> Callable[[], float]:
+        begin = time.perf_counter()
+        return lambda: time.perf_counter() - begin
 
     def free_memory(self) -> int:
         return MEMORY

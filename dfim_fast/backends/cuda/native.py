@@ -91,6 +91,10 @@ class NativeDevice(Device):
     def synchronize(self) -> None:
         self.module.synchronize()
 
+    def stopwatch(self) -> Callable[[], float]:
+        begin = self.module.mark()
+        return lambda: float(self.module.seconds_since(begin))
+
     def free_memory(self) -> int:
         return int(self.module.free_memory())
 

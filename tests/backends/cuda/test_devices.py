@@ -129,6 +129,7 @@ def fake_cupy(machine: Machine) -> SimpleNamespace:
             memory=SimpleNamespace(OutOfMemoryError=MemoryError),
             Device=lambda: SimpleNamespace(compute_capability="90", id=-2),
             Stream=Stream,
+            get_elapsed_time=lambda begin, end: 2500.0,
             alloc=Memory,
             alloc_pinned_memory=lambda nbytes: np.empty(nbytes, np.uint8).view(Pinned),
         ),
@@ -163,6 +164,8 @@ def fake_native(machine: Machine) -> SimpleNamespace:
         end_fetch=end_fetch,
         synchronize=lambda: None,
         free_memory=lambda: FREE,
+        mark=lambda: 7,
+        seconds_since={7: 2.5}.__getitem__,
         launch=launch,
     )
 
@@ -214,6 +217,12 @@ def test_memory_that_does_not_suffice(machine):
         f"backend='{name}': no memory for 246 MB more, 123 MB are free; pass a smaller "
         "memory_limit, or use backend='numba'"
     )
+
+
+def test_time_by_the_devices_own_clock(machine):
+    name, _ = machine
+    device = cupy_gpu.CupyDevice() if name == "cupy" else native.NativeDevice()
+    assert device.stopwatch()() == 2.5
 
 
 def test_cupys_memory_is_given_back(machine):
