@@ -8,11 +8,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from dfim_fast import __version__
-from dfim_fast.errors import BackendError
+from dfim_fast.errors import BackendError, DfimError
 from dfim_fast.scale.workers import AHEAD, Task
 
 CONNECT_SECONDS = 30
@@ -131,21 +131,17 @@ def _run(
 ) -> Iterator[tuple[int, Any]]:
     _drop_orphans(client)
     key = _PLUGIN + client.id
-    try:
-        client.register_plugin(_holder(task), name=key)
-    except Exception as error:  # what a worker says, as a bare Exception
-        raise BackendError(
-            f"scheduler {wait.name}: a worker cannot take up the run ({one_line(error)}); start "
-            "workers in the environment of this command"
-        ) from None
     fresh = iter(enumerate(chunks))
     flying: dict[str, tuple[int, Any]] = {}
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     try:
+        _bring(client, wait.name, task, key)
         while True:
+            if client.status != "running":
+                raise _gone(wait.name)
             try:
                 workers = wait.workers(client)
-            except OSError:
+            except (OSError, RuntimeError):  # as far as its closing has got
                 raise _gone(wait.name) from None
             while len(flying) < AHEAD * max(workers, 1) and not stop():
                 number, chunk = next(fresh, (None, None))
@@ -166,7 +162,29 @@ def _run(
     finally:
         if client.status == "running":
             client.cancel([future for _, future in flying.values()])
-            client.unregister_worker_plugin(key)
+            _forget(client, key)
+
+
+def _bring(client: Any, name: str, task: Task, key: str) -> None:
+    """Have workers take up the task.
+
+    Raises
+    ------
+    BackendError
+        If one cannot.
+    """
+    try:
+        client.register_plugin(_holder(task), name=key)
+    except Exception as error:  # what a worker says, as a bare Exception
+        raise BackendError(
+            f"scheduler {name}: a worker cannot take up the run ({one_line(error)}); start workers "
+            "in the environment of this command"
+        ) from None
+
+
+def _forget(client: Any, key: str) -> None:
+    with suppress(KeyError):  # some worker never had it
+        client.unregister_worker_plugin(key)
 
 
 def _gone(name: str) -> BackendError:
@@ -210,7 +228,10 @@ def _holder(task: Task) -> Any:
                     refuse_unlike(self.address, {"dfim_fast": self.version}, _own_version())
                     self.task.setup()
                     self.ready = True
-                return self.task(chunk)
+                try:
+                    return self.task(chunk)
+                except DfimError as error:  # a file may be missing there alone
+                    raise type(error)(f"worker {self.address}: {error}") from None
 
     return Holder()
 
@@ -266,7 +287,7 @@ def _drop_orphans(client: Any) -> None:
         ]  # fmt: skip
 
     for name in client.run_on_scheduler(orphans):
-        client.unregister_worker_plugin(name)
+        _forget(client, name)
 
 
 @contextmanager

@@ -57,6 +57,8 @@ def test_a_run_and_its_store(score, given, tmp_path):
         (("--bed", "given/none.bed"), "given/none.bed"),
         (("--bed", "given/r.bed", "--fit", "left"), "fit='left'"),
         (("--bed", "given/r.bed", "--export", "gff"), "export='gff' is not known"),
+        (("--bed", "given/r.bed", "--slurm-jobs", "3"), "add --scheduler slurm"),
+        (("--bed", "given/r.bed", "--scheduler", "slurm", "--slurm-time", "4h"), "time='4h'"),
         (("--vcf", "given/none.vcf", "--window", "5"), "window: is for whole maps"),
     ],
 )

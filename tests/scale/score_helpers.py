@@ -1,5 +1,7 @@
 """A genome, a model and a run over them that the tests of `score` share."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -39,3 +41,16 @@ def contents(store):
     found = {p.relative_to(store): p.read_bytes() for p in results.rglob("*") if p.is_file()}
     found[Path("settings.json")] = (store / "settings.json").read_bytes()
     return found
+
+
+def interrupted(kind):
+    """A runner whose user presses Ctrl-C when the third chunk has come."""
+
+    class Interrupted(kind):
+        def run(self, task, chunks, stop):
+            for count, found in enumerate(super().run(task, chunks, stop)):
+                if count == 2:
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield found
+
+    return Interrupted

@@ -1,6 +1,11 @@
 """On a real cluster of two worker processes, one pair for the whole file."""
 
+import json
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from scale.worker_tasks import Dying, Refusing, Square
@@ -51,7 +56,7 @@ def test_stop_lets_what_is_under_way_finish(tmp_path, scheduler):
 
 
 def test_errors_are_one_line(tmp_path, scheduler, monkeypatch):
-    with pytest.raises(InputError, match=r"^chunk 5: not wanted$"):
+    with pytest.raises(InputError, match=r"^worker tcp://\S+: chunk 5: not wanted$"):
         list(DaskRunner(scheduler).run(Refusing(tmp_path), [5]))
     monkeypatch.setattr(module, "CONNECT_SECONDS", 0.2)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
@@ -72,3 +77,87 @@ def test_no_worker_comes(tmp_path, monkeypatch):
         pytest.raises(BackendError, match=r"no worker came in 0\.2 s; start some"),
     ):
         list(DaskRunner(empty.scheduler_address).run(Square(tmp_path), [5]))
+
+
+def _lose_package():
+    sys.modules["was_dfim_fast"] = sys.modules.pop("dfim_fast")
+    sys.modules["dfim_fast"] = None  # what import meets where it is not installed
+
+
+def _find_package():
+    sys.modules["dfim_fast"] = sys.modules.pop("was_dfim_fast")
+
+
+def _version(version):
+    import dfim_fast
+
+    before, dfim_fast.__version__ = dfim_fast.__version__, version
+    return before
+
+
+def test_workers_in_another_environment_are_refused(tmp_path, scheduler):
+    with distributed.Client(scheduler, set_as_default=False) as client:
+        before = client.run(_version, "0.0.1").popitem()[1]
+        with pytest.raises(BackendError, match=r"has dfim_fast 0.0.1, wanted .* as here; start wo"):
+            list(DaskRunner(scheduler).run(Square(tmp_path), [5]))
+        client.run(_version, before)
+        client.run(_lose_package)
+        # which of the two depends on where Dask looks for the package
+        text = r"has dfim_fast not at all|a worker cannot take up the run \(ModuleNotFoundError"
+        with pytest.raises(BackendError, match=text):
+            list(DaskRunner(scheduler).run(Square(tmp_path), [5]))
+        client.run(_find_package)
+    assert len(list(DaskRunner(scheduler).run(Square(tmp_path), [5]))) == 1
+
+
+def test_a_worker_of_another_version_that_comes_later_is_refused():
+    with pytest.raises(BackendError, match=r"worker tcp://x:1: has dfim_fast 2, wanted 1 as here"):
+        module.refuse_unlike("tcp://x:1", {"dfim_fast": "1"}, {"dfim_fast": "2"})
+
+
+class Forgotten(distributed.WorkerPlugin):
+    """What a killed run leaves at a scheduler."""
+
+
+def test_what_killed_runs_left_is_removed(tmp_path, scheduler):
+    def plugins(dask_scheduler):
+        return [name for name in dask_scheduler.worker_plugins if name.startswith("dfim-fast-")]
+
+    with distributed.Client(scheduler, set_as_default=False) as client:
+        client.register_plugin(Forgotten(), name="dfim-fast-Client-of-old")
+        client.register_plugin(Forgotten(), name=f"dfim-fast-{client.id}")  # of a run that lives
+        list(DaskRunner(scheduler).run(Square(tmp_path), [5]))
+        left = client.run_on_scheduler(plugins)
+        client.unregister_worker_plugin(f"dfim-fast-{client.id}")
+    assert left == [f"dfim-fast-{client.id}"]
+
+
+def test_a_scheduler_that_goes_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 3)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))
+    started = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0",
+               "--dashboard-address", ":0", "--host", "127.0.0.1",
+               "--scheduler-file", str(tmp_path / "at.json")]  # fmt: skip
+    processes = [subprocess.Popen(started, stderr=subprocess.DEVNULL)]
+    try:
+        until = time.monotonic() + 30
+        while not (text := _text(tmp_path / "at.json")).endswith("}"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        address = json.loads(text)["address"]
+        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny",
+                  "--dashboard-address", ":0", "--death-timeout", "5"]  # fmt: skip
+        processes.append(subprocess.Popen(worker, stderr=subprocess.DEVNULL))
+        results = DaskRunner(address).run(Square(tmp_path), range(1000))
+        next(results)
+        processes[0].kill()
+        with pytest.raises(BackendError, match=f"^scheduler {address}: has gone; what was fini"):
+            list(results)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _text(path):
+    return path.read_text().strip() if path.exists() else ""

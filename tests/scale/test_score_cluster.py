@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from scale.score_helpers import MODEL, contents, make_genome, run
+from scale.score_helpers import MODEL, contents, interrupted, make_genome, run
 
 import dfim_fast
 from dfim_fast.errors import BackendError, SettingsError
-from dfim_fast.scale import score_jobs
+from dfim_fast.scale import runners, score_jobs
 from dfim_fast.scale import slurm as slurm_module
+from dfim_fast.scale.cluster import DaskRunner
 from dfim_fast.scale.slurm import Slurm, SlurmRunner
 
 distributed = pytest.importorskip("distributed", reason="dask[distributed] is not installed")
@@ -67,10 +68,18 @@ def cluster(workers=2):
     )  # fmt: skip
 
 
-def test_workers_that_are_killed_change_nothing(model, genome, whole, dying, monkeypatch):
+def test_sigint_and_workers_that_are_killed_change_nothing(
+    model, genome, whole, dying, monkeypatch
+):
     monkeypatch.chdir(genome)
+    monkeypatch.setattr(runners, "DaskRunner", interrupted(runners.DaskRunner))
+    given = {"chunk": 1, "resume": True}
     with cluster() as workers:  # whose folder is another one
-        run(model, Path(), dying / "store", chunk=1, scheduler=workers.scheduler_address)
+        given["scheduler"] = workers.scheduler_address
+        with pytest.raises(KeyboardInterrupt, match=r"after [34567] of 9 regions, which are kept"):
+            run(model, Path(), dying / "store", **given)
+        monkeypatch.setattr(runners, "DaskRunner", DaskRunner)
+        run(model, Path(), dying / "store", **given)
     assert len(list(dying.glob("seen-*"))) == 2
     assert contents(dying / "store") == whole
 
