@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from dfim_fast import __version__
-from dfim_fast.errors import BackendError, DfimError
+from dfim_fast.errors import BackendError, DfimError, InputError
 from dfim_fast.scale.workers import AHEAD, Task
 
 CONNECT_SECONDS = 30
@@ -87,8 +87,11 @@ class DaskRunner:
                 if stop():
                     return
                 time.sleep(min(LOOK_SECONDS, self.patience / 4))
-            _check_alike(client)
-            yield from _run(client, wait, task, chunks, stop)
+            try:
+                _check_alike(client)
+                yield from _run(client, wait, task, chunks, stop)
+            except OSError:  # none of a task's: those come as the worker's complaint
+                raise _gone(self.name) from None
 
 
 class _Patience:
@@ -141,7 +144,7 @@ def _run(
                 raise _gone(wait.name)
             try:
                 workers = wait.workers(client)
-            except (OSError, RuntimeError):  # as far as its closing has got
+            except RuntimeError:  # it has just been closed
                 raise _gone(wait.name) from None
             while len(flying) < AHEAD * max(workers, 1) and not stop():
                 number, chunk = next(fresh, (None, None))
@@ -160,9 +163,10 @@ def _run(
                 raise _gone(wait.name)
             yield flying.pop(future.key)[0], _result(future)
     finally:
-        if client.status == "running":
-            client.cancel([future for _, future in flying.values()])
-            _forget(client, key)
+        with suppress(OSError, RuntimeError):  # it may be gone
+            if client.status == "running":
+                client.cancel([future for _, future in flying.values()])
+                _forget(client, key)
 
 
 def _bring(client: Any, name: str, task: Task, key: str) -> None:
@@ -232,6 +236,8 @@ def _holder(task: Task) -> Any:
                     return self.task(chunk)
                 except DfimError as error:  # a file may be missing there alone
                     raise type(error)(f"worker {self.address}: {error}") from None
+                except OSError as error:
+                    raise InputError(f"worker {self.address}: {error}") from None
 
     return Holder()
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from scale.worker_tasks import Dying, Refusing, Square
+from scale.worker_tasks import Dying, Refusing, Square, Unreadable
 
 from dfim_fast.errors import BackendError, InputError
 from dfim_fast.scale import cluster as module
@@ -58,6 +58,8 @@ def test_stop_lets_what_is_under_way_finish(tmp_path, scheduler):
 def test_errors_are_one_line(tmp_path, scheduler, monkeypatch):
     with pytest.raises(InputError, match=r"^worker tcp://\S+: chunk 5: not wanted$"):
         list(DaskRunner(scheduler).run(Refusing(tmp_path), [5]))
+    with pytest.raises(InputError, match=r"^worker tcp://\S+: \[Errno 13\] Permission denied"):
+        list(DaskRunner(scheduler).run(Unreadable(tmp_path), [5]))
     monkeypatch.setattr(module, "CONNECT_SECONDS", 0.2)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
         with pytest.raises(BackendError, match=r"cannot be reached .*; check the address") as error:
@@ -133,7 +135,7 @@ def test_what_killed_runs_left_is_removed(tmp_path, scheduler):
 
 
 def test_a_scheduler_that_goes_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CONNECT_SECONDS", 3)
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 8)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))
     started = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0",
                "--dashboard-address", ":0", "--host", "127.0.0.1",

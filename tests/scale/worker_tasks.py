@@ -47,6 +47,11 @@ class Refusing(Square):
         raise InputError(f"chunk {chunk}: not wanted")
 
 
+class Unreadable(Square):
+    def __call__(self, chunk):
+        raise PermissionError(13, "Permission denied", "g.fa")
+
+
 class Slow(Square):
     def __call__(self, chunk):
         time.sleep(60)
