@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dfim_fast.errors import OutputError
-from dfim_fast.io.score_store import ScoreStore
+from dfim_fast.io.score_store import LOG, SETTINGS, ScoreStore
 from dfim_fast.report import charts
 from dfim_fast.report.blocks import Chart, Charts, Column, Facts, Notes, Section, Table
 from dfim_fast.stats.histogram import LogHistogram
@@ -38,7 +38,7 @@ _WIDE = (
 
 def is_store(folder: Path) -> bool:
     """Whether a folder is a store of `score`, finished or not."""
-    return (folder / "settings.json").is_file() and (folder / "lock").exists()
+    return (folder / SETTINGS).is_file() and (folder / LOG).is_dir()
 
 
 def score_page(folder: Path) -> tuple[str, str, Facts, list[Section]]:
