@@ -22,6 +22,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     get,
     load,
     load_scalar,
+    put,
     select,
     set_flag,
     splat,
@@ -57,38 +58,76 @@ def add_to(net: int, work: int, n: int, i: int, c: int, value: float) -> None:
 
 
 @kernel
-def turn(
-    net: int, work: int, n: int, i: int, v: int, w: Any, z: Any, dv: Any, turned: int
-) -> None:
-    """16 channels of one window: dv goes to the mutant's winner z; where that is not the original's
-    winner w (``turned``), what arrives in the original goes from w to z."""
+def send_window(net: int, work: int, n: int, i: int, moved: bool, changed: bool) -> int:
+    """What the mutant's winners of window i get, and what the original's winners lose.
+
+    dv goes to the mutant's winner; where that is not the original's, what arrives in the original
+    goes from the one to the other. Both are put into ``DELTA``, one behind the other; returns how
+    many vectors hold any, which ``CHANNEL`` lists: twice their number, plus one if some winner is
+    another.
+    """
     t, zero = node(net, n), splat(np.float32(0))
-    s, a = get(t, col.SOURCE), zero
-    rows = get(node(net, s), col.ROWS)
-    if turned:
-        a = select(turned, load(arriving_row(net, work, n, i, v, turned)), zero)
-    sent = add(dv, a)
-    some = differ(sent, zero)
-    first = i * get(t, col.STRIDE) - get(t, col.PAD)
-    for r in range(first, first + get(t, col.KERNEL) * get(t, col.DILATION), get(t, col.DILATION)):
-        if r < 0 or r >= rows:
-            continue
-        here = splat(np.float32(r))
-        to, taken = equal(z, here) & some, equal(w, here) & turned
-        if to | taken:
-            row = touch(net, work, s, r) + v * 64
-            out = subtract(select(to, sent, zero), select(taken, a, zero))
-            store(row, add(load(row), out))
+    pitch = get(t, col.PITCH)
+    o, k = (get(t, col.BASE) + i * pitch) * 4, (get(t, col.WINNER) + i * pitch) * 4
+    sent, listed = get(work, f.DELTA), get(work, f.CHANNEL)
+    count = np.int64(0)
+    for v in range(pitch >> 4):
+        turned = np.int64(0)
+        if changed:
+            turned = differ(
+                load(get(work, f.WINNER) + k + v * 64), load(get(work, f.WINNERS) + k + v * 64))
+        dv = load(get(work, f.DIFFERENCE) + o + v * 64) if moved else zero
+        a = zero
+        if turned:
+            a = select(turned, load(arriving_row(net, work, n, i, v, turned)), zero)
+        dv = add(dv, a)
+        if turned | differ(dv, zero):
+            store(sent + v * 64, dv)
+            store(sent + (pitch + v * 16) * 4, a)
+            put(listed, count, 2 * v + (1 if turned else 0))
+            count += 1
+    return count
+
+
+@kernel
+def reach_row(net: int, work: int, n: int, i: int, r: int, changed: bool, count: int) -> None:
+    """The part of window i (see ``send_window``) that row r gets or loses."""
+    t, zero, here = node(net, n), splat(np.float32(0)), splat(np.float32(r))
+    s, pitch = get(t, col.SOURCE), get(t, col.PITCH)
+    k = (get(t, col.WINNER) + i * pitch) * 4
+    old = get(work, f.WINNERS) + k
+    new = get(work, f.WINNER) + k if changed else old
+    sent, listed = get(work, f.DELTA), get(work, f.CHANNEL)
+    flags = get(node(net, s), col.FLAGS) + r
+    row = get(work, f.DIFFERENCE) + (get(node(net, s), col.BASE) + r * pitch) * 4
+    # nothing has come here and nothing is left out: no need to clear the row first
+    whole = count == pitch >> 4 and flag(get(work, f.MOVED), flags) == 0
+    any_set = np.int64(0)
+    for e in range(count):
+        v = (get(listed, e) >> 1) * 64
+        to = equal(load(new + v), here)
+        out = select(to, load(sent + v), zero)
+        if get(listed, e) & 1:
+            taken = equal(load(old + v), here)
+            out = subtract(out, select(taken, load(sent + pitch * 4 + v), zero))
+        some = differ(out, zero)
+        if whole:
+            any_set |= some
+            store(row + v, out)
+        elif some:
+            touch(net, work, s, r)
+            store(row + v, add(load(row + v), out))
+    if any_set:
+        set_flag(get(work, f.MOVED), flags, 1)
 
 
 @kernel
 def max_pool_back(net: int, work: int, n: int) -> None:
     """All that arrives goes to the winner of x (gradient, and DeepLIFT's own rule)."""
-    winners = get(work, f.WINNERS)
     plain = get(work, f.PLAIN)
     t = node(net, n)
     s = get(t, col.SOURCE)
-    pitch = get(t, col.PITCH)
+    rows = get(node(net, s), col.ROWS)
     for q in range(get(get(work, f.BOTH_COUNT), 0)):
         a, b = span(get(work, f.BOTH), 0, 2 * q), span(get(work, f.BOTH), 0, 2 * q + 1)
         low, high = rows_read(
@@ -98,7 +137,7 @@ def max_pool_back(net: int, work: int, n: int) -> None:
             get(t, col.STRIDE),
             get(t, col.DILATION),
             get(t, col.PAD),
-            get(node(net, s), col.ROWS),
+            rows,
         )
         add_span(get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS), s, low, high)
         for i in range(a, b + 1):
@@ -106,15 +145,14 @@ def max_pool_back(net: int, work: int, n: int) -> None:
             changed = not plain and flag(get(work, f.CHANGED), get(t, col.FLAGS) + i) != 0
             if not moved and not changed:
                 continue
-            o = (get(t, col.BASE) + i * pitch) * 4
-            k = (get(t, col.WINNER) + i * pitch) * 4
-            for v in range(pitch >> 4):
-                w = load(winners + k + v * 64)
-                z = load(get(work, f.WINNER) + k + v * 64) if changed else w
-                dv = load(get(work, f.DIFFERENCE) + o + v * 64) if moved else splat(np.float32(0))
-                turned = differ(z, w)
-                if turned or moved:
-                    turn(net, work, n, i, v, w, z, dv, turned)
+            count = send_window(net, work, n, i, moved, changed)
+            if count == 0:
+                continue
+            top = i * get(t, col.STRIDE) - get(t, col.PAD)
+            for j in range(get(t, col.KERNEL)):
+                r = top + j * get(t, col.DILATION)
+                if 0 <= r < rows:
+                    reach_row(net, work, n, i, r, changed, count)
 
 
 @kernel

@@ -36,7 +36,7 @@ class Work:
         widest = int(max(builder.table[:, CHANNELS].max(), builder.table[:, PITCH].max())) + 16
         longest = int(builder.table[:, ROWS].max())
         most = int((builder.table[:, ROWS] * builder.table[:, CHANNELS]).max()) + 16
-        most_padded = int((builder.table[:, ROWS] * builder.table[:, PITCH]).max())
+        most_padded = int((np.maximum(builder.table[:, ROWS], 2) * builder.table[:, PITCH]).max())
         self.header = np.zeros(f.SIZE, np.int64)
         self.address = int(self.header.ctypes.data)
         self.header[f.SELF] = self.address
