@@ -42,7 +42,8 @@ class Lanes:
     def __init__(self, run: Run, size: int) -> None:
         self.run, self.lanes = run, padded(size)
         self.entries = run.program.builder.entries
-        self.values = run.memory.large(self.entries * self.lanes)
+        most = padded(run.head.units + run.tasks)
+        self.values = run.memory.large(self.entries * self.lanes, self.entries * most)
         self.known = np.zeros(self.entries + SLACK, np.uint8)
         self.importance = np.zeros((len(run.x), self.lanes), np.float32)
 
@@ -52,7 +53,7 @@ class Lanes:
         On one thread, or with the lanes split over all.
         """
         run = self.run
-        values = self.values.reshape(self.entries, self.lanes)
+        values = self.values[: self.entries * self.lanes].reshape(self.entries, self.lanes)
         self.known[:] = 0
         for n, g in tops.items():
             row = run.net.table[run.program.builder.place[n]]

@@ -8,6 +8,7 @@ from dfim_fast.backends.numba_cpu.events.work import Crew
 from dfim_fast.ops.base import Array
 
 LARGE = 64 << 20  # bytes of a blob, above which a thread walks one mutant at a time
+LARGEST = 256 << 20  # floats that are set aside before they are needed
 PIECE = 64  # most positions that a thread takes at a time
 
 
@@ -32,12 +33,16 @@ class Memory:
             self.upstream.append(aligned(self.builder.floats + SLACK))
         return self.upstream[:count]
 
-    def large(self, size: int) -> Array:
-        """At least ``size`` floats that may hold anything."""
+    def large(self, size: int, most: int) -> Array:
+        """``size`` floats that may hold anything; runs to come will ask for ``most`` at most.
+
+        What is never written takes no memory, so room for the largest run costs nothing, and none
+        has to be cleared by the system again.
+        """
         for i, array in enumerate(self.spare):
             if size <= len(array):
-                return self.spare.pop(i)[:size]
-        return aligned(size)
+                return self.spare.pop(i)
+        return aligned(max(size, min(most, LARGEST)))
 
     def give_back(self, array: Array) -> None:
         """Keep memory from ``large`` for the next run."""
