@@ -8,13 +8,21 @@ mutant, each pushed down through the original's head.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
-from dfim_fast.backends.numba_cpu.events.gates import quotients, slopes
-from dfim_fast.backends.numba_cpu.events.layout import Builder
+from dfim_fast.backends.numba_cpu.events.gates import (
+    differing,
+    pick_columns,
+    picks,
+    quotients,
+    slopes,
+    weighted_changes,
+)
+from dfim_fast.backends.numba_cpu.events.layout import Builder, whole_vectors
 from dfim_fast.ops.average_pool import AveragePool
 from dfim_fast.ops.base import Array, Operator, Rule
 from dfim_fast.ops.dense import Dense
@@ -23,6 +31,7 @@ from dfim_fast.ops.leaky_relu import LeakyRelu
 from dfim_fast.ops.relu import Relu
 
 Acts = dict[int, Array]
+Room = Callable[[tuple[int, ...], int], Array]  # shape of an array, and its longest last axis
 
 
 @dataclass(frozen=True)
@@ -42,10 +51,13 @@ class Basis:
     ----------
     vectors : dict of ndarray (F, 1, width)
         By entry node; the first K are the tasks' own, of the original.
-    coefficients : ndarray (K, M, F)
+    size : int
+        F.
+    coefficients : ndarray (K, M, F in whole vectors)
     """
 
     vectors: Acts
+    size: int
     coefficients: Array
 
 
@@ -201,18 +213,25 @@ class Head:
             quotients(flat, np.ascontiguousarray(r[0, 0], np.float32), below, rule.epsilon, out)
         return out[:, None]
 
-    def basis(self, acts: Acts, mutants: Acts, reference: Acts | None, rule: Rule) -> Basis:
-        """The basis for all mutants, and their coefficients."""
+    def basis(
+        self, acts: Acts, mutants: Acts, reference: Acts | None, rule: Rule, room: Room
+    ) -> Basis:
+        """The basis for all mutants, and their coefficients in memory that ``room`` gives."""
         old = self.multipliers(acts, reference, rule)
         new = self.multipliers(mutants, reference, rule)
         count = len(next(iter(mutants.values())))
-        flips = {n: np.flatnonzero((new[n][:, 0] != old[n][:, 0]).any(0)) for n in old}
-        place, size = {}, len(self.tasks)
+        flips, place, size = {}, {}, len(self.tasks)
         for n in reversed(self.nodes):
-            if n in flips:
-                place[n] = np.arange(size, size + len(flips[n]))
-                size += len(flips[n])
-        coefficients = np.zeros((len(self.tasks), count, size), np.float32)
+            if n in old:
+                found = np.zeros(old[n].shape[2], np.bool_)
+                differing(new[n][:, 0], old[n][0, 0], found)
+                flips[n] = np.flatnonzero(found)
+                place[n] = slice(size, size + len(flips[n]))
+                size = place[n].stop
+        lanes = whole_vectors(size)
+        shape = len(self.tasks), count, lanes
+        coefficients = room(shape, len(self.tasks) + self.units)
+        coefficients[:] = 0
         stop = {e.node for e in self.entries}
         for k in range(len(self.tasks)):
             coefficients[k, :, k] = 1
@@ -222,13 +241,15 @@ class Head:
                     continue
                 g, sources = arriving.pop(n), self.graph.nodes[n].inputs
                 if n in new:
-                    picked = flips[n]
-                    change = new[n][:, 0][:, picked] - old[n][:, 0][:, picked]
-                    coefficients[k][:, place[n]] = change * g[:, 0][:, picked]
-                    collect(arriving, sources, [g * new[n]])
+                    weighted_changes(
+                        new[n][:, 0], old[n][0, 0], np.require(g[:, 0], np.float32, "CW"),
+                        flips[n], coefficients[k], place[n].start,
+                    )  # fmt: skip
+                    if not stop.issuperset(sources):
+                        collect(arriving, sources, [g * new[n]])
                 else:
                     collect(arriving, sources, self.linear_back(n, g))
-        return Basis(self.push(old, flips, place, size), coefficients)
+        return Basis(self.push(old, flips, place, size), size, coefficients)
 
     def own(self, acts: Acts, reference: Acts | None, rule: Rule, k: int) -> Acts:
         """Gradient (B, 1, width) of task k at the head's inputs, for each sequence in ``acts``."""
@@ -253,7 +274,7 @@ class Head:
         xs = [np.broadcast_to(np.float32(0), (len(g), *s)) for s in shapes]
         return self.op(n).gradient(g, xs, g)
 
-    def push(self, old: Acts, flips: dict[int, Array], place: dict[int, Array], size: int) -> Acts:
+    def push(self, old: Acts, flips: dict[int, Array], place: dict[int, slice], size: int) -> Acts:
         """All basis vectors at once, from where they start down to the head's inputs."""
         arriving: Acts = {}
         for k, task in enumerate(self.tasks):
@@ -267,42 +288,41 @@ class Head:
             g, sources = arriving.pop(n), self.graph.nodes[n].inputs
             if n in old:
                 g = g * old[n]
-                g[place[n], 0, flips[n]] = 1
+                g[np.arange(place[n].start, place[n].stop), 0, flips[n]] = 1
                 collect(arriving, sources, [g])
             else:
                 collect(arriving, sources, self.linear_back(n, g))
         return arriving
 
-    def below(self, vectors: Acts) -> Acts:
-        """From the head's inputs (F, 1, width) to the cut nodes, (L * C, F)."""
-        found: Acts = {}
+    def lay(self, vectors: Acts, place: Callable[[int, int], Array]) -> None:
+        """From the head's inputs (F, 1, width) to the cut nodes.
+
+        ``place(n, F)`` is where the values of cut node n belong, (L * C, F or more).
+        """
+        written: set[int] = set()
         for e in self.entries:
             if e.node not in vectors:
                 continue
-            v = vectors[e.node][:, 0]
-            op = self.op(e.node)
-            if e.node in self.cut:
-                collect(found, (e.node,), [v.T])
-            elif isinstance(op, Dense):
-                collect(found, self.graph.nodes[e.node].inputs, [times(op.weight, v)])
+            v, op = vectors[e.node], self.op(e.node)
+            n = e.node if e.node in self.cut else self.graph.nodes[e.node].inputs[0]
+            out = place(n, len(v))
+            if n != e.node and isinstance(op, Dense) and n not in written:
+                lay_columns(op.weight, v[:, 0], out)
             else:
-                (g,) = self.linear_back(e.node, vectors[e.node])
-                collect(found, self.graph.nodes[e.node].inputs, [g.reshape(len(g), -1).T])
-        return found
+                g = v if n == e.node else self.linear_back(e.node, v)[0]
+                g, out = g.reshape(len(v), -1).T, out[:, : len(v)]
+                out[:] = out + g if n in written else g
+            written.add(n)
 
 
-def times(weight: Array, v: Array) -> Array:
-    """weight (N, H) @ v.T (H, F); basis vectors that are single units only pick columns."""
-    rows, units = np.nonzero(v)
-    if len(rows) > 2 * len(v):
-        single = np.bincount(rows, minlength=len(v)) == 1
-        if single.sum() * 2 > len(v):
-            out = np.empty((len(weight), len(v)), np.float32)
-            out[:, ~single] = weight @ v[~single].T
-            at = units[single[rows]]
-            out[:, single] = weight[:, at] * v[single, at]
-            return out
-    return weight @ v.T
+def lay_columns(weight: Array, v: Array, out: Array) -> None:
+    """weight (N, H) @ v.T (H, F) into ``out``; basis vectors that are single units only pick."""
+    unit, scale = np.empty(len(v), np.int64), np.empty(len(v), np.float32)
+    first = picks(np.require(v, np.float32, "CW"), unit, scale)
+    if first:
+        np.matmul(weight, v[:first].T, out=out[:, :first])
+    if first < len(v):
+        pick_columns(weight, unit, scale, out, first)
 
 
 def collect(arriving: Acts, nodes: tuple[int, ...], gradients: list[Array]) -> None:

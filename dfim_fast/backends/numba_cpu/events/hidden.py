@@ -18,7 +18,7 @@ from dfim_fast.backends.numba_cpu.events.arriving import DOT, LANE
 from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_importance
 from dfim_fast.backends.numba_cpu.events.case import Part, Upstream
 from dfim_fast.backends.numba_cpu.events.head import Acts
-from dfim_fast.backends.numba_cpu.events.layout import SLACK, aligned
+from dfim_fast.backends.numba_cpu.events.layout import SLACK, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import piece_of
 from dfim_fast.backends.numba_cpu.events.walk import walk, walk_forward
 from dfim_fast.ops.base import Array
@@ -31,36 +31,24 @@ BYTES = 600 << 20  # most that all bases of a sequence may take
 ROWS = 128  # mutants per matrix product: fixed, so that bits do not depend on threads
 
 
-def padded(size: int) -> int:
-    """Whole vectors."""
-    return -(-size // 16) * 16
-
-
 class Lanes:
     """Vectors side by side in the trunk: memory, and the way down."""
 
     def __init__(self, run: Run, size: int) -> None:
-        self.run, self.lanes = run, padded(size)
+        self.run, self.size, self.lanes = run, size, whole_vectors(size)
         self.entries = run.program.builder.entries
-        most = padded(run.head.units + run.tasks)
-        self.values = run.memory.large(self.entries * self.lanes, self.entries * most)
+        self.values = run.memory.large((self.entries, self.lanes), run.head.units + run.tasks)
         self.known = np.zeros(self.entries + SLACK, np.uint8)
         self.importance = np.zeros((len(run.x), self.lanes), np.float32)
 
     def descend(self, tops: Acts, r: int, thread: int | None = None) -> None:
-        """Propagate tops (L * C, F) of the cut nodes; r: reference.
+        """Propagate what arrives at the head's inputs, (F, 1, width); r: reference.
 
         On one thread, or with the lanes split over all.
         """
         run = self.run
-        values = self.values[: self.entries * self.lanes].reshape(self.entries, self.lanes)
         self.known[:] = 0
-        for n, g in tops.items():
-            row = run.net.table[run.program.builder.place[n]]
-            start, size = row[col.ENTRY], row[col.ROWS] * row[col.CHANNELS]
-            values[start : start + size, : g.shape[1]] = g
-            values[start : start + size, g.shape[1] :] = 0
-            self.known[start : start + size] = 1
+        run.head.lay(tops, self.place)
         vectors = self.lanes // 16
         share = vectors if thread is not None else -(-vectors // run.threads)
         share += share % 2 if vectors > share else 0  # pairs of vectors go faster
@@ -83,6 +71,14 @@ class Lanes:
         read_importance(run.net.address, work.address, run.case.reading[r], self.importance)
         work.header[:] = kept
 
+    def place(self, n: int, size: int) -> Array:
+        """The values of cut node n (L * C, lanes), of which ``size`` are to be written."""
+        row = self.run.net.table[self.run.program.builder.place[n]]
+        start, stop = row[col.ENTRY], row[col.ENTRY] + row[col.ROWS] * row[col.CHANNELS]
+        self.values[start:stop, size:] = 0
+        self.known[start:stop] = 1
+        return self.values[start:stop]
+
     def enter(self, work: Any, known: Array, r: int) -> Array:
         """Point a thread's header here, at memory that the caller keeps; returns the old header."""
         kept = work.header.copy()
@@ -98,7 +94,7 @@ class Lanes:
 def hidden_rows(run: Run) -> None:
     """Fill in ``run.found``."""
     head, many = run.head, len(run.mutated.start)
-    inputs = aligned(many * head.width).reshape(many, head.width)
+    inputs = run.memory.large((many, head.width))
     inputs[:] = head.inputs(run.acts)[0]
     piece = piece_of(many, run.threads)
 
@@ -124,19 +120,21 @@ def hidden_rows(run: Run) -> None:
     bases: list[Any] = [None] * run.count
 
     def express(r: int, t: int) -> None:
-        bases[r] = head.basis(original, mutants, against[r], run.program.rule)
+        bases[r] = head.basis(original, mutants, against[r], run.program.rule, run.memory.large)
 
     run.spread_out(express, list(range(run.count)))
-    row = padded(len(run.x))
-    run.fis = aligned(run.tasks * run.groups * many * row).reshape(run.tasks, run.groups, many, row)
+    row = whole_vectors(len(run.x))
+    run.fis = run.memory.large((run.tasks, run.groups, many, row))
+    run.fis[..., len(run.x) :] = 0
     run.own = np.zeros((run.tasks, many, run.groups, run.mutated.columns.shape[1]), np.float32)
-    size = max(b.coefficients.shape[2] for b in bases)
-    bytes_each = run.program.builder.entries * padded(size) * 4
+    size = max(b.size for b in bases)
+    bytes_each = run.program.builder.entries * whole_vectors(size) * 4
     chunk = references_at_once(size, many, bytes_each)
     if chunk:
         by_basis(run, bases, chunk)
     else:
         by_tiles(run, original, mutants)
+    run.memory.give_back(inputs, run.fis, *(b.coefficients for b in bases))
 
 
 def no_upstream(shape: tuple[int, int], kind: int) -> Upstream:
@@ -160,15 +158,11 @@ def some_references(run: Run, bases: list, first: int, last: int) -> None:
     """Far and near part of references first..last - 1."""
     many, shape = len(run.mutated.start), (run.tasks, run.count)
     upstream = no_upstream(shape, DOT)
-    sizes = [b.coefficients.shape[2] for b in bases[first:last]]
-    lanes = [Lanes(run, size) for size in sizes]
-    weights: list[Any] = [None] * len(lanes)
+    lanes = [Lanes(run, b.size) for b in bases[first:last]]
 
     def descend(i: int, t: int) -> None:
         down, basis = lanes[i], bases[first + i]
-        down.descend(run.head.below(basis.vectors), first + i, t if last - first > 1 else None)
-        weights[i] = aligned(run.tasks * many * down.lanes).reshape(run.tasks, many, down.lanes)
-        weights[i][:, :, : sizes[i]] = basis.coefficients
+        down.descend(basis.vectors, first + i, t if last - first > 1 else None)
 
     if last - first > 1:
         run.spread_out(descend, list(range(len(lanes))))
@@ -180,27 +174,33 @@ def some_references(run: Run, bases: list, first: int, last: int) -> None:
             upstream.values[k, r] = down.values.ctypes.data
             upstream.known[k, r] = down.known.ctypes.data
             upstream.lanes[k, r] = down.lanes
-            upstream.coefficients[k, r] = weights[i][k].ctypes.data
+            upstream.coefficients[k, r] = bases[r].coefficients[k].ctypes.data
             run.case.original[k, run.case.group[r]] += run.case.share[r] * down.importance[:, k]
-    far(run, lanes, weights, first)
+    far(run, lanes, [b.coefficients for b in bases[first:last]], first)
     run.settle()
     finish(run, upstream, first, last, 0, many)
-    for down in lanes:
-        run.memory.give_back(down.values)
+    run.memory.give_back(*(down.values for down in lanes))
 
 
-def far(run: Run, lanes: list[Lanes], weights: list[Array], first: int) -> None:
-    """importance += coefficients (M, F) @ basis (F, L), without the tasks' own vectors."""
+def far(run: Run, lanes: list[Lanes], coefficients: list[Array], first: int) -> None:
+    """importance += coefficients (M, F) @ basis (F, L), without the tasks' own vectors.
+
+    The first reference of a group writes, the others add.
+    """
     many, tasks = len(run.mutated.start), run.tasks
+    shares, groups = run.case.share[first:], run.case.group[first:]
+    lost = [-s * d.importance[:, tasks : d.size].T for s, d in zip(shares, lanes, strict=False)]
 
     def go(start: int, t: int) -> None:
         stop = min(start + ROWS, many)
         for k in range(tasks):
-            for i, (down, w) in enumerate(zip(lanes, weights, strict=True)):
-                g, share = run.case.group[first + i], run.case.share[first + i]
-                product = w[k, start:stop, tasks:] @ down.importance[:, tasks:].T
-                product *= share
-                run.fis[k, g, start:stop, : len(run.x)] -= product
+            for i, vectors in enumerate(lost):
+                w = coefficients[i][k, start:stop, tasks : tasks + len(vectors)]
+                rows = run.fis[k, groups[i], start:stop, : len(run.x)]
+                if groups[i] in groups[:i] or groups[i] in run.case.group[:first]:
+                    rows += w @ vectors
+                else:
+                    np.matmul(w, vectors, out=rows)
 
     run.spread_out(go, list(range(0, many, ROWS)))
 
@@ -243,6 +243,7 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
     """Each mutant's own gradient down the trunk, less the original's."""
     many, shape = len(run.mutated.start), (run.tasks, run.count)
     down, rule = Lanes(run, TILE), run.program.rule
+    run.fis[:] = 0
     against = [
         {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
         for r in range(run.count)
@@ -250,7 +251,7 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
     base = np.zeros((*shape, len(run.x)), np.float32)
     for k in range(run.tasks):
         for r in range(run.count):
-            down.descend(run.head.below(run.head.own(original, against[r], rule, k)), r)
+            down.descend(run.head.own(original, against[r], rule, k), r)
             base[k, r] = down.importance[:, 0]
             run.case.original[k, run.case.group[r]] += run.case.share[r] * base[k, r]
     run.settle()
@@ -260,7 +261,7 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
             tile = {n: a[start:stop] for n, a in mutants.items()}
             for r in range(run.count):
                 theirs = run.head.own(tile, against[r], rule, k)
-                down.descend(run.head.below(theirs), r)
+                down.descend(theirs, r)
                 run.fis[k, run.case.group[r], start:stop, : len(run.x)] -= run.case.share[r] * (
                     down.importance[:, : stop - start].T - base[k, r]
                 )

@@ -47,6 +47,11 @@ def aligned(count: int) -> np.ndarray:
     return raw[start : start + count * 4].view(np.float32)
 
 
+def whole_vectors(size: int) -> int:
+    """Floats in the whole vectors that hold so many."""
+    return -(-size // 16) * 16
+
+
 def padded(weight: np.ndarray, inputs: int, outputs: int) -> np.ndarray:
     """Weights (taps, in, out) with zeros for the channels that only padding has."""
     whole = np.zeros((len(weight), inputs, outputs), np.float32)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
+from threading import Lock
+
 from dfim_fast.backends.numba_cpu.events.finish import GROUP
-from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
+from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.work import Crew
 from dfim_fast.ops.base import Array
 
@@ -22,6 +25,8 @@ class Memory:
         self.winners = [aligned(builder.winners + SLACK) for _ in range(1 + references)]
         self.upstream: list[Array] = []
         self.spare: list[Array] = []
+        self.lent: dict[int, Array] = {}  # by address
+        self.lock = Lock()
         group = GROUP if builder.floats * 4 <= LARGE else 1
         self.crews = [Crew(builder, group) for _ in range(threads)]
         self.works = [crew.works[0] for crew in self.crews]
@@ -33,20 +38,27 @@ class Memory:
             self.upstream.append(aligned(self.builder.floats + SLACK))
         return self.upstream[:count]
 
-    def large(self, size: int, most: int) -> Array:
-        """``size`` floats that may hold anything; runs to come will ask for ``most`` at most.
+    def large(self, shape: tuple[int, ...], longest: int = 0) -> Array:
+        """Memory that may hold anything, until it is given back.
 
-        What is never written takes no memory, so room for the largest run costs nothing, and none
-        has to be cleared by the system again.
+        Runs to come will ask for a last axis of ``longest`` at most. What is never written takes no
+        memory, so room for the largest run costs nothing, and the system need not clear it again.
         """
-        for i, array in enumerate(self.spare):
-            if size <= len(array):
-                return self.spare.pop(i)
-        return aligned(max(size, min(most, LARGEST)))
+        size = prod(shape)
+        with self.lock:
+            fits = [i for i, array in enumerate(self.spare) if size <= len(array)]
+            if fits:
+                array = self.spare.pop(min(fits, key=lambda i: len(self.spare[i])))
+            else:
+                most = size // max(1, shape[-1]) * whole_vectors(longest)
+                array = aligned(max(size, min(most, LARGEST)))
+            self.lent[array.ctypes.data] = array
+        return array[:size].reshape(shape)
 
-    def give_back(self, array: Array) -> None:
-        """Keep memory from ``large`` for the next run."""
-        self.spare.append(array)
+    def give_back(self, *arrays: Array) -> None:
+        """Keep what ``large`` lent for the next who asks."""
+        with self.lock:
+            self.spare += [self.lent.pop(array.ctypes.data) for array in arrays]
 
 
 class Memories:

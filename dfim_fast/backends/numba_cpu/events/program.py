@@ -15,8 +15,8 @@ from dfim_fast.backends.numba_cpu.events.case import (
     Mutated,
 )
 from dfim_fast.backends.numba_cpu.events.head import Acts, Head
-from dfim_fast.backends.numba_cpu.events.hidden import BYTES, padded
-from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned
+from dfim_fast.backends.numba_cpu.events.hidden import BYTES
+from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import Memories
 from dfim_fast.backends.numba_cpu.events.rows import Rows
 from dfim_fast.backends.numba_cpu.events.run import Into, Run
@@ -50,7 +50,7 @@ class EventProgram:
         """The most that the bases of a hidden head take for one sequence."""
         if self.head.linear:
             return 0
-        each = padded(self.head.units + len(self.tasks)) * self.builder.entries * 4
+        each = whole_vectors(self.head.units + len(self.tasks)) * self.builder.entries * 4
         return min(BYTES, each * max(references, 1))
 
     def top_blob(self, tops: Acts) -> Array:
