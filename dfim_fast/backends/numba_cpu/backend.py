@@ -121,7 +121,8 @@ class NumbaBackend(Backend):
         """Sequences that are walked side by side; memory bounds their number."""
         each = held_bytes(self.plan)
         if self.events is not None:
-            each += self.events.program.basis_bytes(self.plan.n_references)
+            program, mutants = self.events.program, 3 * len(self.plan.sources)
+            each += program.basis_bytes(self.plan.n_references) + program.kept_bytes(mutants)
         return max(1, min(self.plan.threads, self.plan.memory_limit // max(each, 1)))
 
     def _effects(

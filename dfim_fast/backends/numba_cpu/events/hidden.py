@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TILE = 64  # mutants whose own gradients go down together
 BYTES = 600 << 20  # most that all bases of a sequence may take
+KEPT_BYTES = 256 << 20  # most that mutants' ways up may take; without, they are walked again
 ROWS = 128  # mutants per matrix product: fixed, so that bits do not depend on threads
 
 
@@ -97,6 +98,7 @@ def hidden_rows(run: Run) -> None:
     inputs = run.memory.large((many, head.width))
     inputs[:] = head.inputs(run.acts)[0]
     piece = piece_of(many, run.threads)
+    kept = keep_all(run, many)
 
     def go(first: int, t: int) -> None:
         walk_forward(
@@ -107,6 +109,8 @@ def hidden_rows(run: Run) -> None:
             inputs,
             run.memory.crews[t].address,
             run.memory.group,
+            run.slots,
+            run.slot,
         )
 
     run.spread_out(go, list(range(0, many, piece)))
@@ -134,7 +138,16 @@ def hidden_rows(run: Run) -> None:
         by_basis(run, bases, chunk)
     else:
         by_tiles(run, original, mutants)
-    run.memory.give_back(inputs, run.fis, *(b.coefficients for b in bases))
+    run.memory.give_back(inputs, run.fis, kept, *(b.coefficients for b in bases))
+
+
+def keep_all(run: Run, many: int) -> Array:
+    """Room for what all mutants' ways up have found, if there is enough."""
+    floats = run.program.slot(run.mutated.columns.shape[1])
+    room = run.memory.large((many, floats if many * floats * 4 <= KEPT_BYTES else 0))
+    if room.size:
+        run.slots, run.slot = room.ctypes.data, floats * 4
+    return room
 
 
 def no_upstream(shape: tuple[int, int], kind: int) -> Upstream:
@@ -234,6 +247,8 @@ def finish(
             run.found,
             run.memory.crews[t].address,
             run.memory.group,
+            run.slots,
+            run.slot,
         )
 
     run.spread_out(go, list(range(start, stop, piece)))

@@ -15,9 +15,10 @@ from dfim_fast.backends.numba_cpu.events.case import (
     Mutated,
 )
 from dfim_fast.backends.numba_cpu.events.head import Acts, Head
-from dfim_fast.backends.numba_cpu.events.hidden import BYTES
+from dfim_fast.backends.numba_cpu.events.hidden import BYTES, KEPT_BYTES
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import Memories
+from dfim_fast.backends.numba_cpu.events.replay import slot_floats
 from dfim_fast.backends.numba_cpu.events.rows import Rows
 from dfim_fast.backends.numba_cpu.events.run import Into, Run
 from dfim_fast.graph.graph import Graph
@@ -34,6 +35,7 @@ class EventProgram:
         self.builder = Builder(graph, self.tasks)
         self.head = Head(self.builder)
         self.net = Net(self.builder)
+        self.slots: dict[int, int] = {}  # by width
         if method == "deeplift":
             self.how = PROJECTED if contribution == "projected" else OBSERVED
             self.kind = col.SHAP if rule.maxpool == "shap" else col.DEEPLIFT
@@ -52,6 +54,18 @@ class EventProgram:
             return 0
         each = whole_vectors(self.head.units + len(self.tasks)) * self.builder.entries * 4
         return min(BYTES, each * max(references, 1))
+
+    def slot(self, width: int) -> int:
+        """Floats that a mutant's way up may take, see ``replay``."""
+        if width not in self.slots:
+            shared = self.kind == col.SHAP
+            self.slots[width] = slot_floats(self.net.table, self.net.index, width, shared)
+        return self.slots[width]
+
+    def kept_bytes(self, mutants: int) -> int:
+        """The most that the ways up of so many single mutants take; 0 where none is kept."""
+        size = 0 if self.head.linear else mutants * self.slot(1) * 4
+        return size if size <= KEPT_BYTES else 0
 
     def top_blob(self, tops: Acts) -> Array:
         """Gradients at the cut nodes, laid out as the table says."""

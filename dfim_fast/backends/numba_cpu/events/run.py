@@ -47,6 +47,7 @@ class Run:
         self.x, self.references, self.mutated, self.targets = x, references, mutated, targets
         self.into = into
         self.fis = self.own = np.zeros((0, 0, 0, 0), np.float32)  # see walk; for hidden heads
+        self.slots, self.slot = 0, 0  # see replay; for hidden heads
         self.net, self.head = program.net, program.head
         self.tasks, self.count = len(program.tasks), max(1, len(references))
         sizes = np.bincount(np.arange(self.count) % GROUPS, minlength=min(self.count, GROUPS))
@@ -197,6 +198,8 @@ class Run:
                 self.found,
                 memory.crews[t].address,
                 group,
+                0,
+                0,
             )
 
         self.spread_out(go, list(range(0, many, piece)))

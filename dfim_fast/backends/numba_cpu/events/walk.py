@@ -22,6 +22,7 @@ from dfim_fast.backends.numba_cpu.events.case import (
 from dfim_fast.backends.numba_cpu.events.forward import head_inputs, linear_score
 from dfim_fast.backends.numba_cpu.events.lists import restore
 from dfim_fast.backends.numba_cpu.events.need import ask_for_targets
+from dfim_fast.backends.numba_cpu.events.replay import keep, replay
 from dfim_fast.backends.numba_cpu.events.simd import (
     absolute,
     add,
@@ -286,6 +287,8 @@ def walk(
     found: Found,
     works: int,
     group: int,
+    slots: int,
+    slot: int,
 ) -> None:
     """Rows of some mutants.
 
@@ -301,6 +304,7 @@ def walk(
     own : ndarray (K, M, G, widest), or (1, group, G, widest)
         The source's own importance; likewise.
     works, group : address of the addresses of the thread's headers, and their number
+    slots, slot : address of what ``walk_forward`` has kept, and bytes for each mutant; or 0
     """
     groups, rows, length = fis.shape[1:]
     dense, widest = len(tops) == 0, own.shape[3]
@@ -312,7 +316,11 @@ def walk(
             mutate(net, mutated, first + g, get(works, g))
             put(get(works, g), f.U_KIND, upstream.kind)
         ask_for_targets(net, works, size, mutated, first, targets)
-        call(get(get(works, 0), f.FORWARD), net, works, size)
+        if slots:
+            for g in range(size):
+                replay(net, get(works, g), slots + (first + g) * slot)
+        else:
+            call(get(get(works, 0), f.FORWARD), net, works, size)
         for k in range(part.task, part.last_task):
             layer = k if dense else 0
             if len(tops):
@@ -373,8 +381,9 @@ def walk(
 
 @entry
 def walk_forward(
-    net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray, works: int, group: int
-) -> None:
+    net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray, works: int, group: int,
+    slots: int, slot: int,
+) -> None:  # fmt: skip
     """Add each mutant's changes to its row of the head's inputs, ``inputs`` (M, pitch)."""
     start = first
     while start < last:
@@ -388,6 +397,8 @@ def walk_forward(
                 if index(net, get(node(net, n), col.HEADS)):
                     row = inputs.ctypes.data + (start + g) * inputs.shape[1] * 4
                     head_inputs(net, work, n, row)
+            if slots:
+                keep(net, work, slots + (start + g) * slot)
             restore(net, work)
             forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
         start += size
