@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from weakref import finalize
+
 import numpy as np
 
 from dfim_fast.backends.base import Effects, Into, SequenceMap
 from dfim_fast.backends.numba_cpu.events.layout import unsupported
-from dfim_fast.backends.numba_cpu.events.memory import Memories
 from dfim_fast.backends.numba_cpu.kept import program_of
 from dfim_fast.backends.rows import covers_all, group_weights
 from dfim_fast.plan.plan import Plan
@@ -26,7 +27,7 @@ class EventEngine:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.program = program_of(plan)
-        self.memories = Memories()
+        finalize(self, self.program.memories.rest)
         self.complete = covers_all(plan)
         # a linear head sends the same gradient down for every mutant
         self.far_is_shared = self.program.head.linear
@@ -60,7 +61,6 @@ class EventEngine:
             place=4 * source + base,
             places=4 * len(plan.sources),
             into=None if into is None else flat(into),
-            memories=self.memories,
         )
         spread = found.standard_error
         return SequenceMap(
@@ -93,8 +93,7 @@ class EventEngine:
                 mutants.columns,
                 targets,
                 threads,
-                memories=self.memories,
-            )
+                )
             for g in range(groups)
         ]
         errors = [run.delta_error for run in runs if run.delta_error is not None and plan.additive]

@@ -48,17 +48,54 @@ def arriving_at(net: int, work: int, n: int, i: int, c: int) -> Any:
     at = values + entry * lanes * 4
     if get(work, f.U_KIND) == LANE:
         return load_scalar(at + get(work, f.U_LANE) * 4)
-    coefficient = get(work, f.U_COEFFICIENT)
+    return dot(at, get(work, f.U_COEFFICIENT), lanes)
+
+
+@kernel
+def dot(a: int, b: int, lanes: int) -> Any:
+    """Sum of a * b over whole vectors."""
     # two sums, so that one multiply-add need not wait for the last
     s, t = splat(np.float32(0)), splat(np.float32(0))
     v = 0
     while v + 32 <= lanes:
-        s = fma(load(at + v * 4), load(coefficient + v * 4), s)
-        t = fma(load(at + v * 4 + 64), load(coefficient + v * 4 + 64), t)
+        s = fma(load(a + v * 4), load(b + v * 4), s)
+        t = fma(load(a + v * 4 + 64), load(b + v * 4 + 64), t)
         v += 32
     if v < lanes:
-        s = fma(load(at + v * 4), load(coefficient + v * 4), s)
+        s = fma(load(a + v * 4), load(b + v * 4), s)
     return total(add(s, t))
+
+
+@kernel
+def dots(values: int, coefficient: int, lanes: int, bits: int, out: int) -> None:
+    """``dot`` of some of 16 neighbouring entries with the same coefficients.
+
+    The same sums in the same order, but that short coefficients stay in registers.
+    """
+    zero, width = splat(np.float32(0)), lanes * 4
+    if lanes != 32 and lanes != 64:
+        while bits != 0:
+            c = first_bit(bits)
+            bits &= bits - 1
+            store_scalar(out + c * 4, dot(values + c * width, coefficient, lanes))
+        return
+    p, q = load(coefficient), load(coefficient + 64)
+    if lanes == 32:
+        while bits != 0:
+            c = first_bit(bits)
+            bits &= bits - 1
+            at = values + c * width
+            s, t = fma(load(at), p, zero), fma(load(at + 64), q, zero)
+            store_scalar(out + c * 4, total(add(s, t)))
+        return
+    m, n = load(coefficient + 128), load(coefficient + 192)
+    while bits != 0:
+        c = first_bit(bits)
+        bits &= bits - 1
+        at = values + c * width
+        s = fma(load(at + 128), m, fma(load(at), p, zero))
+        t = fma(load(at + 192), n, fma(load(at + 64), q, zero))
+        store_scalar(out + c * 4, total(add(s, t)))
 
 
 @kernel
@@ -71,8 +108,14 @@ def arriving_row(net: int, work: int, n: int, i: int, v: int, bits: int) -> int:
     bits &= flags_set(get(work, f.U_KNOWN) + entry)
     scratch = get(work, f.SCRATCH)
     store(scratch, splat(np.float32(0)))
+    lanes = get(work, f.U_LANES)
+    at = get(work, f.U_VALUES) + entry * lanes * 4
+    if get(work, f.U_KIND) == DOT:
+        dots(at, get(work, f.U_COEFFICIENT), lanes, bits, scratch)
+        return scratch
+    at += get(work, f.U_LANE) * 4
     while bits != 0:
         c = first_bit(bits)
         bits &= bits - 1
-        store_scalar(scratch + c * 4, arriving_at(net, work, n, i, v * 16 + c))
+        store_scalar(scratch + c * 4, load_scalar(at + c * lanes * 4))
     return scratch

@@ -12,6 +12,7 @@ from dfim_fast.ops.base import Array
 
 LARGE = 64 << 20  # bytes of a blob, above which a thread walks one mutant at a time
 LARGEST = 256 << 20  # floats that are set aside before they are needed
+REST = 64 << 20  # bytes that a program keeps for later calls
 PIECE = 64  # most positions that a thread takes at a time
 
 
@@ -31,6 +32,13 @@ class Memory:
         self.crews = [Crew(builder, group) for _ in range(threads)]
         self.works = [crew.works[0] for crew in self.crews]
         self.group = group
+
+    @property
+    def bytes(self) -> int:
+        """The most that it takes: what was never written takes none."""
+        arrays = [*self.acts, *self.quotients, *self.winners, *self.upstream, *self.spare]
+        works = [a for crew in self.crews for work in crew.works for a in work.owned]
+        return sum(a.nbytes for a in arrays + works)
 
     def upstreams(self, count: int) -> list[Array]:
         """Blobs for what arrives at every node."""
@@ -78,7 +86,20 @@ class Memories:
         """Keep it for a later run of the same shape."""
         self._idle.setdefault((references, threads), []).append(memory)
 
+    def rest(self) -> None:
+        """No more runs for now: keep what small maps need, let go of the rest."""
+        left = REST
+        for shape, idle in list(self._idle.items()):
+            kept = []
+            for memory in idle:
+                left -= memory.bytes
+                if left >= 0:
+                    kept.append(memory)
+            self._idle[shape] = kept
+
 
 def piece_of(many: int, threads: int) -> int:
     """Mutants that a thread takes at a time: whole positions, and enough pieces for all threads."""
+    if threads == 1:
+        return many
     return GROUP * max(1, min(PIECE, -(-many // (4 * threads * GROUP))))

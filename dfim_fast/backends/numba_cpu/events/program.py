@@ -35,6 +35,7 @@ class EventProgram:
         self.builder = Builder(graph, self.tasks)
         self.head = Head(self.builder)
         self.net = Net(self.builder)
+        self.memories = Memories()
         self.slots: dict[int, int] = {}  # by width
         if method == "deeplift":
             self.how = PROJECTED if contribution == "projected" else OBSERVED
@@ -109,7 +110,6 @@ class EventProgram:
         place: Array | None = None,
         places: int | None = None,
         into: Into | None = None,
-        memories: Memories | None = None,
     ) -> Rows:
         """Interaction rows of one sequence.
 
@@ -130,10 +130,7 @@ class EventProgram:
         into : tuple of ndarray (K, M or places, W) float32 (or None for the second), optional
             Zeros that become the results' ``fis`` and ``standard_error``; every task's part is
             contiguous.
-        memories : Memories, optional
-            Of earlier runs.
         """
-        memories = memories or Memories()
         x = np.ascontiguousarray(x, np.float32)
         against = (
             np.zeros((0, *x.shape), np.float32)
@@ -151,11 +148,11 @@ class EventProgram:
             if targets is None
             else np.ascontiguousarray(np.atleast_2d(targets), np.int32)
         )
-        memory = memories.take(self.builder, len(against), threads)
+        memory = self.memories.take(self.builder, len(against), threads)
         with ThreadPoolExecutor(threads) as pool:
             run = Run(self, memory, x, against, mutated, wanted, into, pool, threads)
             rows = run.rows(len(start) if places is None else places)
-        memories.give_back(len(against), threads, memory)
+        self.memories.give_back(len(against), threads, memory)
         return rows
 
 
