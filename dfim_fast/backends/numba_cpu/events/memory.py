@@ -101,5 +101,5 @@ class Memories:
 def piece_of(many: int, threads: int) -> int:
     """Mutants that a thread takes at a time: whole positions, and enough pieces for all threads."""
     if threads == 1:
-        return many
+        return max(1, many)
     return GROUP * max(1, min(PIECE, -(-many // (4 * threads * GROUP))))
