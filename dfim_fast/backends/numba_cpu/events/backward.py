@@ -15,14 +15,14 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.convolution_back import convolution_back
 from dfim_fast.backends.numba_cpu.events.gating import (
-    activation_back,
     gate_rows,
     gather_spans,
     spread_gate,
 )
-from dfim_fast.backends.numba_cpu.events.pool_back import max_pool_back, max_pool_share, touch
+from dfim_fast.backends.numba_cpu.events.pool_back import touch
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
+    call,
     flag,
     fma,
     get,
@@ -39,7 +39,7 @@ from dfim_fast.backends.numba_cpu.events.spans import add_span, rows_read
 from dfim_fast.jit import by_address, kernel
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def average_pool_back(net: int, work: int, n: int) -> None:
     """factor * dv to every row of the window."""
     t = node(net, n)
@@ -107,7 +107,7 @@ def send_row(net: int, work: int, n: int, i: int, k: int) -> None:
         store(row + v * 64, y)
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def rearranged_back(net: int, work: int, n: int) -> None:
     """Operators that only scale, add or move rows."""
     t = node(net, n)
@@ -154,16 +154,8 @@ def backward(net: int, works: int, group: int) -> None:
                 gather_spans(net, work, n)
                 if chain & col.GATE:
                     spread_gate(net, work, n)
-                elif op == col.ACTIVATION:
-                    activation_back(net, work, n)
-                elif get(work, f.RULE) == col.SHAP:
-                    max_pool_share(net, work, n)
-                else:
-                    max_pool_back(net, work, n)
-            elif op == col.AVERAGE_POOL:
-                average_pool_back(net, work, n)
-            else:
-                rearranged_back(net, work, n)
+                    continue
+            call(get(node(net, n), col.DOWN_CODE), net, work, n)
         if chain & col.GATE:
             gate_rows(net, works, group, n)
 

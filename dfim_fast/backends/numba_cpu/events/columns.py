@@ -43,7 +43,9 @@ BASES = 32  # weights down to the sequence (channels out, BASES_BLOCK), see back
 BASES_BLOCK = 33
 CHAIN = 34  # the bits below, see ``layout.Builder.chains``
 KEPT = 35  # whether the way down reads the mutant's rows: ALWAYS, or where pools are SHARED
-WIDTH = 36  # number of columns
+UP_CODE = 36  # addresses of what is called for one mutant on the way up, and down; see ``steps``
+DOWN_CODE = 37
+WIDTH = 38  # number of columns
 
 ALWAYS, SHARED = 1, 2
 

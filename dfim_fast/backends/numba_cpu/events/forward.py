@@ -19,6 +19,7 @@ from dfim_fast.backends.numba_cpu.events.pour import (
 )
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
+    call,
     flag,
     fma,
     get,
@@ -91,7 +92,7 @@ def average_row(net: int, work: int, n: int, i: int, target: int) -> None:
         store(target + v * 64, multiply(y, factor))
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def pool(net: int, work: int, n: int) -> None:
     """Pooled rows whose window holds a changed row."""
     t = node(net, n)
@@ -153,7 +154,7 @@ def pick_row(net: int, work: int, n: int, i: int, target: int) -> None:
         store_scalar(target + c * 4, load_scalar(x + index(net, get(t, col.INDEX) + c) * 4))
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def row_by_row(net: int, work: int, n: int) -> None:
     """Operators whose row i reads only rows i."""
     t = node(net, n)
@@ -207,7 +208,7 @@ def copy_rows(
             set_flag(get(work, f.CHANGED), get(t, col.FLAGS) + i, 1)
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def join_rows(net: int, work: int, n: int) -> None:
     """Inputs one below the other."""
     t = node(net, n)
@@ -222,7 +223,7 @@ def join_rows(net: int, work: int, n: int) -> None:
             copy_rows(net, work, n, s, -at, np.int64(1), low, high)
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def pick_rows(net: int, work: int, n: int) -> None:
     """Rows first, first + step, ... of the input; step -1 reverses."""
     t = node(net, n)
@@ -239,25 +240,28 @@ def pick_rows(net: int, work: int, n: int) -> None:
         copy_rows(net, work, n, s, first, step, low, high)
 
 
+@kernel
+def reached(net: int, work: int, n: int) -> None:
+    """The intervals of node n, but for operators that move rows: those find them on their way."""
+    op = get(node(net, n), col.OP)
+    if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
+        window_spans(net, work, n)
+    elif op != col.CONCAT_ROWS and op != col.TAKE_ROWS:
+        same_spans(net, work, n)
+
+
 @by_address("void(int64, int64, int64)")
 def forward(net: int, works: int, group: int) -> None:
     """All nodes of a group of mutants, given the changed rows of node 0."""
     for n in range(1, get(net, f.NODES)):
-        op = get(node(net, n), col.OP)
+        op, code = get(node(net, n), col.OP), get(node(net, n), col.UP_CODE)
+        made = op == col.CONV or (
+            op == col.ACTIVATION and get(node(net, n), col.CHAIN) & col.FROM_BELOW != 0)
         for g in range(group):
             work = get(works, g)
-            if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
-                window_spans(net, work, n)
-                if op != col.CONV:
-                    pool(net, work, n)
-            elif op == col.CONCAT_ROWS:
-                join_rows(net, work, n)
-            elif op == col.TAKE_ROWS:
-                pick_rows(net, work, n)
-            else:
-                same_spans(net, work, n)
-                if get(node(net, n), col.CHAIN) & col.FROM_BELOW == 0:
-                    row_by_row(net, work, n)
+            reached(net, work, n)
+            if not made:
+                call(code, net, work, n)
         if op == col.CONV:
             convolution(net, works, group, n)
 

@@ -8,14 +8,8 @@ from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node
 from dfim_fast.backends.numba_cpu.events.backward import forget
-from dfim_fast.backends.numba_cpu.events.changed import same_spans, window_spans
 from dfim_fast.backends.numba_cpu.events.convolution import convolution_whole
-from dfim_fast.backends.numba_cpu.events.forward import (
-    join_rows,
-    pick_rows,
-    pool,
-    row_by_row,
-)
+from dfim_fast.backends.numba_cpu.events.forward import reached
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at
 from dfim_fast.backends.numba_cpu.events.pool_back import touch
 from dfim_fast.backends.numba_cpu.events.simd import (
@@ -47,22 +41,15 @@ def full_forward(net: int, x: np.ndarray, work: int) -> None:
     add_span(get(work, f.SPANS), get(work, f.COUNTS), np.int64(0), np.int64(0), len(x) - 1)
     for n in range(1, get(net, f.NODES)):
         op = get(node(net, n), col.OP)
+        reached(net, work, n)
         if op == col.CONV or op == col.MAX_POOL or op == col.AVERAGE_POOL:
-            window_spans(net, work, n)
             # rows that no input reaches (padding only) are computed too
             last = get(node(net, n), col.ROWS) - 1
             add_span(get(work, f.SPANS), get(work, f.COUNTS), n, np.int64(0), last)
-            if op == col.CONV:
-                convolution_whole(net, work, n)
-            else:
-                pool(net, work, n)
-        elif op == col.CONCAT_ROWS:
-            join_rows(net, work, n)
-        elif op == col.TAKE_ROWS:
-            pick_rows(net, work, n)
+        if op == col.CONV:
+            convolution_whole(net, work, n)
         else:
-            same_spans(net, work, n)
-            row_by_row(net, work, n)
+            call(get(node(net, n), col.UP_CODE), net, work, n)
     forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
 
 

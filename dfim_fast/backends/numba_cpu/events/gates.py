@@ -1,4 +1,4 @@
-"""Multipliers of piecewise-linear head units and what comes of them, for all mutants in one pass."""
+"""Multipliers of piecewise-linear head units, and what comes of them, for all mutants at once."""
 
 from __future__ import annotations
 

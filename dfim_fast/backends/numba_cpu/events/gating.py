@@ -60,7 +60,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     subtract,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span
-from dfim_fast.jit import kernel
+from dfim_fast.jit import by_address, kernel
 
 
 @kernel
@@ -211,7 +211,7 @@ def gate_rows(net: int, works: int, group: int, a: int) -> None:
     swap(lead)
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def activation_back(net: int, work: int, n: int) -> None:
     """dv_below = q' dv + (q' - q) u."""
     acts = get(work, f.ACTS)

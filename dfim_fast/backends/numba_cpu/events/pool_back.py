@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
@@ -31,7 +29,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     subtract,
 )
 from dfim_fast.backends.numba_cpu.events.spans import add_span, rows_read
-from dfim_fast.jit import kernel
+from dfim_fast.jit import by_address, kernel
 
 
 @kernel
@@ -121,7 +119,7 @@ def reach_row(net: int, work: int, n: int, i: int, r: int, changed: bool, count:
         set_flag(get(work, f.MOVED), flags, 1)
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def max_pool_back(net: int, work: int, n: int) -> None:
     """All that arrives goes to the winner of x (gradient, and DeepLIFT's own rule)."""
     plain = get(work, f.PLAIN)
@@ -217,7 +215,7 @@ def share(
     add_to(net, work, s, r, c, to_s * dv + (to_s - to_r) * arrives)
 
 
-@kernel
+@by_address("void(int64, int64, int64)")
 def max_pool_share(net: int, work: int, n: int) -> None:
     """Shared between the winners of x and r (rule "shap")."""
     plain, epsilon = get(work, f.PLAIN), load_scalar(work + f.EPSILON * 8)

@@ -21,6 +21,7 @@ from dfim_fast.backends.numba_cpu.events.memory import Memories
 from dfim_fast.backends.numba_cpu.events.replay import slot_floats
 from dfim_fast.backends.numba_cpu.events.rows import Rows
 from dfim_fast.backends.numba_cpu.events.run import Into, Run
+from dfim_fast.backends.numba_cpu.events.steps import enter_steps
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Array, Rule
 
@@ -43,6 +44,7 @@ class EventProgram:
         else:
             self.how = CENTRED if method == "gradient_corrected" else TIMES_INPUT
             self.kind = col.GRADIENT
+        enter_steps(self.net.table, self.kind)
         self.tops = (
             [self.top_blob(self.head.tops(k)) for k in range(len(self.tasks))]
             if (self.head.linear)
