@@ -242,7 +242,7 @@ class Head:
                 g, sources = arriving.pop(n), self.graph.nodes[n].inputs
                 if n in new:
                     weighted_changes(
-                        new[n][:, 0], old[n][0, 0], np.require(g[:, 0], np.float32, "CW"),
+                        new[n][:, 0], old[n][0, 0], np.require(g[:, 0], np.float32, ["C", "W"]),
                         flips[n], coefficients[k], place[n].start,
                     )  # fmt: skip
                     if not stop.issuperset(sources):
@@ -318,7 +318,7 @@ class Head:
 def lay_columns(weight: Array, v: Array, out: Array) -> None:
     """weight (N, H) @ v.T (H, F) into ``out``; basis vectors that are single units only pick."""
     unit, scale = np.empty(len(v), np.int64), np.empty(len(v), np.float32)
-    first = picks(np.require(v, np.float32, "CW"), unit, scale)
+    first = picks(np.require(v, np.float32, ["C", "W"]), unit, scale)
     if first:
         np.matmul(weight, v[:first].T, out=out[:, :first])
     if first < len(v):

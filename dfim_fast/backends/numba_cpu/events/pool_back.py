@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
@@ -68,7 +70,7 @@ def send_window(net: int, work: int, n: int, i: int, moved: bool, changed: bool)
     pitch = get(t, col.PITCH)
     o, k = (get(t, col.BASE) + i * pitch) * 4, (get(t, col.WINNER) + i * pitch) * 4
     sent, listed = get(work, f.DELTA), get(work, f.CHANNEL)
-    count = np.int64(0)
+    count: Any = np.int64(0)
     for v in range(pitch >> 4):
         turned = np.int64(0)
         if changed:
