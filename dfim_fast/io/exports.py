@@ -23,7 +23,7 @@ from dfim_fast.io.tables import ROW_GROUP
 
 NEEDED = ("chrom", "source", "target", "source_base", "mutant", "target_base", "task", "fis", "q")
 _ORDER = ("chrom", "first", "last", "source", "mutant", "task")  # then by whatever is left
-_BATCH = 1024  # rows of a sorted row group that are in memory while all are merged
+_BATCH = 256  # rows of a sorted row group that are in memory while all are merged
 _LOST, _GAINED = "213,94,0", "0,114,178"  # the target lost or gained importance; colour-blind safe
 _BEDPE = (
     "#chrom1\tstart1\tend1\tchrom2\tstart2\tend2\tname\tscore\tstrand1\tstrand2\tfis\tq\ttask\n"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 BASES = np.array(list("ACGTN"))
-ROW_GROUP = 100_000  # rows that a streamed table is written by
+ROW_GROUP = 1 << 15  # rows that a streamed table is written and read by
 FLOOR = 0.01  # of the sequence's largest importance: below it `relative` is measured against this
 
 # The columns, strongest |fis| first.
