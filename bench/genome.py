@@ -196,33 +196,76 @@ def variants(folder: Path, n: int) -> dict[str, Any]:
             "store_bytes_per_variant": round(size(folder / "v" / "results") / min(n, len(rest)))}
 
 
-def kills(folder: Path, minutes: float) -> dict[str, Any]:
-    """SIGKILL at random moments until the time is over, then one run to the end."""
-    bed = folder / "k.bed"
-    fasta = str(genome(folder))
-    bed.write_text("".join(f"chr22_slice\t{i * 90}\t{i * 90 + 200}\n" for i in range(60, 360)))
-    given = {"model": str(ROOT / "dfim_fast/data/demo.onnx"), "genome": fasta, "bed": str(bed),
-             "method": "gradient", "null_regions": 100, "threads": 2, "ends": "skip"}
-    whole = done(child(out=str(folder / "whole"), chunk=50, **given))
-    draw, count, finished, wrong = random.Random(7), 0, 0, 0
-    expected = digest(folder / "whole")
+def small_runs(folder: Path) -> dict[str, dict[str, Any]]:
+    """A run of each kind on the small model that ships: whole maps, motif pairs, variants."""
+    fasta = genome(folder)
+    bed, vcf, motifs = folder / "k.bed", folder / "k.vcf", folder / "k.meme"
+    bed.write_text("".join(f"chr22_slice\t{i * 90}\t{i * 90 + 200}\n" for i in range(60, 260)))
+    lines = (SHARED / "genome" / "dbsnp.vcf").read_text().splitlines(keepends=True)
+    records = [line for line in lines if not line.startswith("#")]
+    vcf.write_text("".join([line for line in lines if line.startswith("#")] + records[200:500]))
+    motifs.write_text("MEME version 4\n\nALPHABET= ACGT\n\n" + "".join(
+        f"MOTIF {word}\nletter-probability matrix: alength= 4 w= {len(word)}\n" + "".join(
+            " ".join("0.97" if base == letter else "0.01" for base in "ACGT") + "\n"
+            for letter in word) + "\n"
+        for word in ("GATAA", "CAGCTG", "GAGGAA")))
+    given = {"model": str(ROOT / "dfim_fast/data/demo.onnx"), "genome": str(fasta),
+             "method": "gradient", "null_regions": 60}
+    return {
+        "maps": {**given, "bed": str(bed), "ends": "skip", "keep": "maps", "window": 20,
+                 "export": ["bedpe", "bed", "bigwig"], "alpha": ALPHA},
+        "motifs": {**given, "bed": str(bed), "ends": "skip", "motifs": str(motifs),
+                   "threshold": 1e-3},
+        "variants": {**given, "vcf": str(vcf)},
+    }
+
+
+def kills(folder: Path, minutes: float, before: dict[str, Any]) -> dict[str, Any]:
+    """SIGKILL at random moments, again and again; runs that end are held against whole ones."""
+    runs = small_runs(folder)
+    expected, work = {}, {}
+    for kind, given in runs.items():
+        whole = timed(out=str(folder / kind), threads=1, chunk=50, **given)
+        expected[kind] = digest(folder / kind)
+        work[kind] = whole["engine_cpu_s"] + whole["results_s"] + 1
+    found = before.get("by_kind", {})
+    draw = random.Random(sum(row["kills"] for row in found.values()))  # other moments each time
     end = time.monotonic() + 60 * minutes
     while time.monotonic() < end:
+        kind, workers = draw.choice(sorted(runs)), draw.choice((1, 2))
+        row = found.setdefault(f"{kind}, workers {workers}",
+                               {"kills": 0, "runs_finished": 0, "runs_that_differ": 0})
         store = folder / "killed"
         shutil.rmtree(store, ignore_errors=True)
-        while True:
-            process = child(out=str(store), chunk=draw.choice((3, 7, 20)), resume=True, **given)
-            try:
-                process.communicate(timeout=draw.uniform(0.8, 1.2 + whole["seconds"]))
-                break
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.communicate()
-                count += 1
-        finished += 1
-        wrong += digest(store) != expected or bool(process.returncode)
-    return {"kills": count, "runs_finished": finished, "runs_that_differ": wrong,
-            "regions": 300, "whole_run": whole}
+        for _ in range(draw.randrange(1, 6)):
+            process = child(out=str(store), chunk=draw.choice((3, 7, 20)), resume=True,
+                            workers=workers, threads=1, **runs[kind])
+            row["kills"] += killed(process, store / "log" / "log.txt", draw, work[kind])
+        last = child(out=str(store), chunk=20, resume=True, workers=workers, threads=1,
+                     **runs[kind])
+        _, errors = last.communicate()
+        row["runs_finished"] += 1
+        if last.returncode or digest(store) != expected[kind]:
+            row["runs_that_differ"] += 1
+            print(kind, workers, errors.strip().splitlines()[-1:], flush=True)
+    names = ("kills", "runs_finished", "runs_that_differ")
+    return {**{name: sum(row[name] for row in found.values()) for name in names},
+            "by_kind": found}
+
+
+def killed(process: subprocess.Popen, log: Path, draw: random.Random, seconds: float) -> bool:
+    """Kill a run at a random moment: most often of its work, else of its start."""
+    lines = log.read_text().count("begun") if log.exists() else 0
+    if draw.random() < 0.8:
+        while process.poll() is None and not (log.exists() and
+                                              log.read_text().count("begun") > lines):
+            time.sleep(0.01)
+    try:
+        process.communicate(timeout=draw.uniform(0, seconds))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    return process.returncode == -signal.SIGKILL
 
 
 def plan(found: dict[str, Any]) -> dict[str, Any]:
@@ -270,7 +313,9 @@ def main() -> None:
         elif given.case == "variants":
             result = variants(folder, given.regions)
         elif given.case == "kills":
-            result = kills(folder, given.minutes)
+            before = found["cases"].get("kills", {})
+            same = before.get("revision") == machine.revision()
+            result = kills(folder, given.minutes, before if same else {})
         elif given.case == "plan":
             result = plan(found["cases"])
         else:

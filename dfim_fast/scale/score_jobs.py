@@ -21,7 +21,6 @@ from dfim_fast.plan.planner import whole_number
 from dfim_fast.scale.pictures import file_name
 from dfim_fast.scale.score_results import (
     TABLE,
-    Gathered,
     GatheredRegions,
     Outcome,
     attribution_windows,
@@ -37,6 +36,7 @@ from dfim_fast.scale.score_run import (
 )
 from dfim_fast.scale.score_tables import (
     TABLES,
+    GatheredRows,
     MotifWork,
     TableWork,
     VariantWork,
@@ -49,7 +49,6 @@ from dfim_fast.stats.strata import STRATA
 from dfim_fast.stats.tallied import TalliedSignificance
 
 UNITS = {"variants": "variant", "motifs": "region"}
-PAIRS = 512  # rows of a region and task, where nothing is computed yet
 TABLE_CHUNK = 256  # variants or regions
 EXPORTS = ("bedpe", "bed", "bigwig")
 KEEP = ("significant", "maps")
@@ -183,31 +182,28 @@ def table_job(
     if motifs is None:
         variants = usable(read_vcf(rows_of), genome, length)
         names = [f"{v.chrom}:{v.pos}" for v in variants.itertuples()]
-        most = (2 * flank if flank is not None else length) * 3
         about["flank"] = flank
     else:
         where = read_windows(rows_of, genome, length, **windows)
         names = [where.name(row) for row in range(len(where))]
-        most = PAIRS
         about |= {**windows, "motifs": file_hash(motifs), "threshold": threshold}
     sampled = sample(names, judging.null_regions, request.settings["random_state"])
-    exact = (len(names) + int(sampled.sum()) * judging.n_null) * most * len(tasks) <= EXACT_SCORES
-    common = (model, dict(settings), tasks, sampled, judging.n_null, exact)
+    common = (model, dict(settings), tasks, sampled, judging.n_null)
     if motifs is None:
         work = VariantWork(*common, os.fspath(genome), variants, flank)
     else:
         work = MotifWork(*common, where, read_motifs(motifs), threshold)
 
-    def gather(folder: Path) -> Gathered:
-        return Gathered(len(tasks) * STRATA)
+    def gather(folder: Path) -> GatheredRows:
+        return GatheredRows(len(tasks) * STRATA, EXACT_SCORES)
 
-    def finish(store: ScoreStore, folder: Path, gathered: Gathered) -> list[str]:
+    def finish(store: ScoreStore, folder: Path, gathered: Any) -> list[str]:
         if not gathered.scores.size():
             raise InputError(
                 f"{rows_of}: no region holds two motifs at p <= {threshold:g}; raise the threshold"
             )
         judge = TalliedSignificance(
-            gathered.null, gathered.scores, tasks, exact=exact, pool=judging.pool,
+            gathered.null, gathered.scores, tasks, exact=gathered.exact, pool=judging.pool,
             family=judging.family, correction=judging.correction, alpha=judging.alpha,
             masked=gathered.masked,
             null_kind="matched" if motifs is None else "dinucleotide",

@@ -23,10 +23,10 @@ from dfim_fast.maps.model import Model
 from dfim_fast.maps.motif import motif_interactions
 from dfim_fast.maps.pairs import COLUMNS as PAIR_COLUMNS
 from dfim_fast.maps.variant import COLUMNS as VARIANT_COLUMNS
+from dfim_fast.scale.score_results import Gathered
 from dfim_fast.scale.score_work import Arrays
 from dfim_fast.scale.variants import variant_interactions
 from dfim_fast.sequence.one_hot import encode
-from dfim_fast.stats.histogram import bin_of
 from dfim_fast.stats.null import null_map
 from dfim_fast.stats.strata import STRATA, stratum_of
 from dfim_fast.stats.tallied import TalliedSignificance
@@ -55,7 +55,6 @@ class TableWork:
     sampled : ndarray (N,) bool
         What the null is taken from.
     n_null : int
-    exact : bool
     """
 
     model: Model
@@ -63,7 +62,6 @@ class TableWork:
     tasks: list[str]
     sampled: np.ndarray
     n_null: int
-    exact: bool
     threads: int = field(default=1, kw_only=True)
 
     def setup(self) -> None:
@@ -96,9 +94,9 @@ class TableWork:
         if table is None:
             return tally
         pool = pools(table, self.tasks)
-        level = _levels(table["fis"].to_numpy(np.float64), self.exact)
+        fis = table["fis"].to_numpy(np.float64)
         for number in np.unique(pool):
-            tally.add_values(int(number), level[pool == number])
+            tally.add_values(int(number), fis[pool == number])
         return tally
 
 
@@ -199,6 +197,38 @@ class MotifWork(TableWork):
         return motif_interactions(self.model, [texts[i] for i in kept], own, **given)
 
 
+class GatheredRows(Gathered):
+    """What rows add up to; how many there are is known when all are there.
+
+    Parameters
+    ----------
+    pools : int
+    most : int
+        Tests and null values that are kept as they are; more are counted in bins, whichever of
+        them came first.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether they are kept as they are.
+    """
+
+    def __init__(self, pools: int, most: int) -> None:
+        super().__init__(pools)
+        self.most, self.exact = most, True
+
+    def take(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """As `Gathered.take`."""
+        null, scores = Tally.from_arrays(arrays, "null"), Tally.from_arrays(arrays, "scores")
+        sizes = (own.size() for own in (null, scores, self.null, self.scores))
+        if self.exact and sum(sizes) > self.most:
+            self.exact = False
+            self.null, self.scores = self.null.binned(), self.scores.binned()
+        for total, own in ((self.null, null), (self.scores, scores)):
+            total.merge(own if self.exact else own.binned())
+        self.masked += int(arrays["masked"])
+
+
 def usable(
     variants: pd.DataFrame, genome: str | os.PathLike[str], length: int
 ) -> pd.DataFrame:
@@ -261,6 +291,3 @@ def write_rows(
             best = best.iloc[order].reset_index(drop=True)
     return out.rows, best
 
-
-def _levels(values: np.ndarray, exact: bool) -> np.ndarray:
-    return values if exact else bin_of(values).astype(np.float64)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from dfim_fast.stats.distinct import sum_equal
-from dfim_fast.stats.histogram import LogHistogram
+from dfim_fast.stats.histogram import LogHistogram, bin_of
 
 
 class Tally:
@@ -48,6 +48,13 @@ class Tally:
         """Add all that another one counted."""
         for pool, (levels, counts) in enumerate(zip(other.levels, other.counts, strict=True)):
             self.add(pool, levels, counts)
+
+    def binned(self) -> Tally:
+        """The same, counted in bins, where levels are scores as they are."""
+        found = Tally(len(self.levels))
+        for pool, (levels, counts) in enumerate(zip(self.levels, self.counts, strict=True)):
+            found.add(pool, bin_of(levels), counts)
+        return found
 
     def pooled(self, pools: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
         """Levels and counts of several pools as one."""

@@ -387,22 +387,48 @@ def test_variants_are_rows_judged_together(model, genome, tmp_path):
     assert table["p"].between(0, 1).all()
 
 
-def test_motif_pairs_are_rows_judged_together(model, genome, tmp_path):
-    motif = "MEME version 4\n\nALPHABET= ACGT\n\n"
+@pytest.fixture(scope="module")
+def motifs(tmp_path_factory):
+    text = "MEME version 4\n\nALPHABET= ACGT\n\n"
     for name, word in (("one", "AC"), ("two", "GT")):
-        motif += f"MOTIF {name}\nletter-probability matrix: alength= 4 w= 4 nsites= 20\n"
+        text += f"MOTIF {name}\nletter-probability matrix: alength= 4 w= 4 nsites= 20\n"
         for letter in word * 2:
-            motif += " ".join("0.97" if base == letter else "0.01" for base in "ACGT") + "\n"
-        motif += "\n"
-    (tmp_path / "m.meme").write_text(motif)
-    stores = [
-        dfim_fast.score(model, genome / "g.fa", tmp_path / f"s{chunk}", bed=genome / "r.bed",
-                        motifs=tmp_path / "m.meme", threshold=0.05, chunk=chunk,
-                        method="gradient", progress=False)
-        for chunk in (2, 100)
-    ]  # fmt: skip
-    assert contents(stores[0].store) == contents(stores[1].store)
-    table = stores[0].interactions
-    assert {"one", "two"} >= set(table["source"])
+            text += " ".join("0.97" if base == letter else "0.01" for base in "ACGT") + "\n"
+        text += "\n"
+    path = tmp_path_factory.mktemp("motifs") / "m.meme"
+    path.write_text(text)
+    return path
+
+
+def test_motif_pairs_are_rows_judged_together(model, genome, motifs, tmp_path, monkeypatch):
+    def pairs(name, chunk):
+        return dfim_fast.score(
+            model, genome / "g.fa", tmp_path / name, bed=genome / "r.bed", motifs=motifs,
+            threshold=0.2, chunk=chunk, method="gradient", progress=False,
+        )  # fmt: skip
+
+    whole = pairs("whole", 100)
+    assert contents(pairs("cut", 2).store) == contents(whole.store)
+    table = whole.interactions
+    assert {"one", "two"} == set(table["source"])
     assert (table["source_end"] - table["source_start"] == 4).all()
-    assert table["q"].notna().all()
+    numbers = json.loads((whole.store / "results/significance.json").read_text())
+    assert numbers["exact"]
+    assert numbers["tests"] == len(table)
+    values = table["fis"].to_numpy()
+    with np.load(whole.store / "results/histograms.npz") as file:
+        null = np.repeat(file["null_levels"], file["null_counts"])
+    judged = dfim_fast.significance(values, null)
+    assert np.array_equal(table["p"], judged.p)
+    np.testing.assert_allclose(table["q"], judged.q, rtol=1e-14)
+
+    # one score too many, whichever is the last: all are counted in bins
+    monkeypatch.setattr(score_module, "EXACT_SCORES", len(values) + len(null))
+    assert contents(pairs("just", 2).store) == contents(whole.store)
+    monkeypatch.setattr(score_module, "EXACT_SCORES", len(values) + len(null) - 1)
+    binned = pairs("binned", 100)
+    assert contents(pairs("binned-cut", 2).store) == contents(binned.store)
+    assert not json.loads((binned.store / "results/significance.json").read_text())["exact"]
+    p = binned.interactions["p"]
+    assert (p >= table["p"]).all()
+    assert (p > table["p"]).any()
