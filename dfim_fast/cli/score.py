@@ -55,6 +55,8 @@ def score_regions(
     null_regions: Annotated[int, typer.Option(
         min=1, help="Regions, drawn at random, whose shuffles make the null.")] = 1000,
     n_null: Annotated[int, typer.Option(min=1, help="Shuffles of each of them.")] = 1,
+    null_model: Annotated[str, typer.Option(
+        help="empirical: count null values; gaussian: fit them, as the paper does.")] = "empirical",
     pool: Annotated[str, typer.Option(
         help="Null values that judge a score, of the same: task, distance (and task) or "
         "global.")] = "task",
@@ -160,6 +162,7 @@ def score_regions(
         task=o.task(task, network),
         null_regions=null_regions,
         n_null=n_null,
+        null_model=null_model,
         pool=pool,
         family=family,
         correction=correction,

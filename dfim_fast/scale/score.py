@@ -46,6 +46,7 @@ def score(
     memory_limit: int | None = None,
     null_regions: int = 1000,
     n_null: int = 1,
+    null_model: str = "empirical",
     pool: str = "task",
     family: str = "task",
     correction: str = "bh",
@@ -91,6 +92,8 @@ def score(
         As in `interaction_map`.
     null_regions, n_null : int
         The null is made of ``n_null`` shuffles of as many regions, drawn at random.
+    null_model : {"empirical", "gaussian"}
+        Count null values, or fit a Gaussian to them, as the paper does.
     pool : {"task", "distance", "global"}
         Null values that judge a score: those of its task, of its task and bin of distance (under
         20, 20-50, 50-100, 100-200, 200 bp and more), or all.
@@ -150,7 +153,7 @@ def score(
     whole_number("workers", workers, 1)
     if chunk is not None:
         whole_number("chunk", chunk, 1)
-    judging = Judging(null_regions, n_null, pool, family, correction, alpha)
+    judging = Judging(null_regions, n_null, null_model, pool, family, correction, alpha)
     judging.check()
     settings = {
         "method": method, "references": references, "n_references": n_references, "gc": gc,

@@ -98,7 +98,8 @@ def region_job(
     cells = len(plan.tasks) * len(plan.sources) * 4 * plan.targets.shape[1]
     exact = cells * (n + shuffles) <= EXACT_SCORES
     work = RegionWork(
-        model, windows, dict(settings), sampled, judging.n_null, top, exact, keep == "maps"
+        model, windows, dict(settings), sampled, judging.n_null, top, exact, keep == "maps",
+        judging.null_model == "gaussian",
     )
     about = {
         **common_settings("regions", request, genome, judging),
@@ -115,7 +116,8 @@ def region_job(
         judge = TalliedSignificance(
             gathered.null, gathered.scores, request.settings["tasks"], exact=exact,
             pool=judging.pool, family=judging.family, correction=judging.correction,
-            alpha=judging.alpha, masked=gathered.masked,
+            alpha=judging.alpha, masked=gathered.masked, null_model=judging.null_model,
+            held_out=gathered.held_out,
         )  # fmt: skip
         write_judged(folder, judge, gathered)
         outcome = write_table(store, gathered, judge, SHOWN)
@@ -207,6 +209,7 @@ def table_job(
             family=judging.family, correction=judging.correction, alpha=judging.alpha,
             masked=gathered.masked,
             null_kind="matched" if motifs is None else "dinucleotide",
+            null_model=judging.null_model, held_out=gathered.held_out,
         )  # fmt: skip
         write_judged(folder, judge, gathered)
         rows, best = write_rows(store, folder / TABLES[kind], judge, about)

@@ -29,6 +29,7 @@ from dfim_fast.stats.tally import Tally
 TABLE, REGIONS, HISTOGRAMS, NUMBERS = (
     "interactions.parquet", "regions.zarr", "histograms.npz", "significance.json"
 )  # fmt: skip
+TALLIES = ("null", "scores", "held_out")
 BLOCK = 256  # regions in a chunk of every array
 
 COLUMNS = {
@@ -101,17 +102,21 @@ class Gathered:
     Attributes
     ----------
     null, scores : Tally
+    held_out : Tally
+        Half of the null, where that is told apart.
     masked : int
         Cells that were not tested.
     """
 
     def __init__(self, pools: int) -> None:
-        self.null, self.scores, self.masked = Tally(pools), Tally(pools), 0
+        self.null, self.scores, self.held_out = Tally(pools), Tally(pools), Tally(pools)
+        self.masked = 0
 
     def take(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Add the piece of rows ``first`` to ``last``; pieces come in order."""
-        self.null.merge(Tally.from_arrays(arrays, "null"))
-        self.scores.merge(Tally.from_arrays(arrays, "scores"))
+        for name in TALLIES:
+            if f"{name}_ends" in arrays:
+                getattr(self, name).merge(Tally.from_arrays(arrays, name))
         self.masked += int(arrays["masked"])
 
 
@@ -191,9 +196,10 @@ def write_judged(folder: Path, judge: TalliedSignificance, gathered: Gathered) -
     with open(folder / HISTOGRAMS, "wb") as handle:
         save_arrays(handle, {**null.to_arrays("null"), **scores.to_arrays("scores")})
     numbers = {
-        "tasks": judge.tasks, "exact": judge.exact, "pool": judge.pool, "family": judge.family,
-        "correction": judge.correction, "alpha": judge.alpha, "tests": judge.tests,
-        "masked": judge.masked, "significant": judge.called,
+        "tasks": judge.tasks, "exact": judge.exact, "null_model": judge.null_model,
+        "pool": judge.pool, "family": judge.family, "correction": judge.correction,
+        "alpha": judge.alpha, "tests": judge.tests, "masked": judge.masked,
+        "significant": judge.called,
         "significant_at_most": judge.called_at_most, "smallest_pool": judge.null_size,
         "smallest_p": judge.smallest_p, "null": null.size(), "report": judge.report(),
         "strata": [

@@ -68,6 +68,7 @@ class Judging:
 
     null_regions: int
     n_null: int
+    null_model: str
     pool: str
     family: str
     correction: str
@@ -80,7 +81,7 @@ class Judging:
         ------
         SettingsError
         """
-        check_options(self.pool, self.family, self.correction, self.alpha)
+        check_options(self.pool, self.family, self.correction, self.alpha, self.null_model)
         for option in ("null_regions", "n_null"):
             whole_number(option, getattr(self, option), 1)
 

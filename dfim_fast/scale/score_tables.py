@@ -23,8 +23,8 @@ from dfim_fast.maps.model import Model
 from dfim_fast.maps.motif import motif_interactions
 from dfim_fast.maps.pairs import COLUMNS as PAIR_COLUMNS
 from dfim_fast.maps.variant import COLUMNS as VARIANT_COLUMNS
-from dfim_fast.scale.score_results import Gathered
-from dfim_fast.scale.score_work import Arrays
+from dfim_fast.scale.score_results import TALLIES, Gathered
+from dfim_fast.scale.score_work import Arrays, held_out
 from dfim_fast.scale.variants import variant_interactions
 from dfim_fast.sequence.one_hot import encode
 from dfim_fast.stats.null import null_map
@@ -79,7 +79,8 @@ class TableWork:
                 arrays[f"column_{name}"] = (
                     values if values.dtype.kind in "biuf" else values.astype(str)
                 )
-        for name, rows in (("scores", table), ("null", null)):
+        half = None if null is None else null[held_out(null["sequence"].tolist())]
+        for name, rows in zip(TALLIES, (null, table, half), strict=True):
             arrays.update(self._tally(rows).to_arrays(name))
         return arrays, time.perf_counter() - begin
 
@@ -188,7 +189,7 @@ class MotifWork(TableWork):
         own = own.assign(sequence=np.searchsorted(chosen, own["sequence"]))
         null: Any = null_map(self.model, [texts[i] for i in chosen], "dinucleotide", self.n_null,
                              features=own, **given)  # fmt: skip
-        return table, null
+        return table, null.assign(sequence=[names[chosen[int(n)]] for n in null["sequence"]])
 
     def _pairs(
         self, kept: np.ndarray, texts: list[str], found: pd.DataFrame, given: dict[str, Any]
@@ -219,13 +220,15 @@ class GatheredRows(Gathered):
 
     def take(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> None:
         """As `Gathered.take`."""
-        null, scores = Tally.from_arrays(arrays, "null"), Tally.from_arrays(arrays, "scores")
-        sizes = (own.size() for own in (null, scores, self.null, self.scores))
-        if self.exact and sum(sizes) > self.most:
+        own = {name: Tally.from_arrays(arrays, name) for name in TALLIES}
+        total = {name: getattr(self, name) for name in TALLIES}
+        size = sum(of[name].size() for of in (own, total) for name in ("null", "scores"))
+        if self.exact and size > self.most:
             self.exact = False
-            self.null, self.scores = self.null.binned(), self.scores.binned()
-        for total, own in ((self.null, null), (self.scores, scores)):
-            total.merge(own if self.exact else own.binned())
+            total = {name: tally.binned() for name, tally in total.items()}
+        for name in TALLIES:
+            total[name].merge(own[name] if self.exact else own[name].binned())
+            setattr(self, name, total[name])
         self.masked += int(arrays["masked"])
 
 

@@ -7,7 +7,7 @@ engine took for them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +20,7 @@ from dfim_fast.io.regions import Windows
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import Request, make_request
 from dfim_fast.sequence.one_hot import as_one_hot, encode, from_codes
+from dfim_fast.sequence.random import content_keys
 from dfim_fast.sequence.shuffle import Shuffled
 from dfim_fast.stats.map_scan import Cells, Scan, empty_counts, scan, tally_bins, tally_values
 from dfim_fast.stats.strata import STRATA
@@ -68,6 +69,12 @@ def make_score_request(model: Model, settings: dict[str, Any], threads: int | No
     return make_request(model, blank, **{**settings, "threads": threads})
 
 
+def held_out(names: Sequence[str]) -> np.ndarray:
+    """Which (N,) of some sequences are in the half that a fitted null is held against."""
+    keys = content_keys(0, "held out", [name.encode() for name in names])
+    return np.asarray(keys % 2 == 1)
+
+
 @dataclass
 class RegionWork:
     """Whole maps of windows of a genome.
@@ -87,6 +94,8 @@ class RegionWork:
     exact : bool
         Tally scores as they are, not in bins.
     keep_maps : bool
+    halves : bool
+        Tally half of the null apart too, which a fit of the other half is held against.
     """
 
     model: Model
@@ -97,6 +106,7 @@ class RegionWork:
     top: int
     exact: bool
     keep_maps: bool = False
+    halves: bool = False
     threads: int = 1
     _buffers: list[Into] = field(default_factory=list, repr=False)
 
@@ -120,7 +130,7 @@ class RegionWork:
         names = [self.windows.name(row) for row in range(first, last)]
         x = as_one_hot(self.windows.sequences(first, last), self.windows.length, names)
         pools = len(self.request.plan.tasks) * STRATA
-        scores, null = Tally(pools), Tally(pools)
+        scores, null, other = Tally(pools), Tally(pools), Tally(pools)
         codes = encode(x)
         found = [
             self._kept(i, result, codes[i], seen)
@@ -132,16 +142,25 @@ class RegionWork:
             joined = name in ROWS or name.startswith("map_")
             arrays[name] = np.stack(parts, axis=1) if joined else np.concatenate(parts)
         of_null = np.flatnonzero(self.sampled[first:last])
-        if len(of_null):
-            drawn = self.request.backend.shuffled(
-                Shuffled(x[of_null], self.n_null, self.settings["random_state"], "null")
-            )
-            labels = [f"{names[i]} shuffled" for i in of_null for _ in range(self.n_null)]
-            for _ in self._scanned(from_codes(drawn), drawn, labels, null):
-                pass
+        apart = held_out([names[i] for i in of_null]) & self.halves
+        for chosen, tally in ((of_null[~apart], null), (of_null[apart], other)):
+            if len(chosen):
+                self._shuffled(x[chosen], [names[i] for i in chosen], tally)
+        null.merge(other)
+        if self.halves:
+            arrays |= other.to_arrays("held_out")
         total = len(x) * pools // STRATA * self.cells.stratum.size * 4
         arrays["masked"] = np.array(total - scores.size())
         return {**arrays, **scores.to_arrays("scores"), **null.to_arrays("null")}, self.engine_s
+
+    def _shuffled(self, x: np.ndarray, names: list[str], tally: Tally) -> None:
+        """Tally maps of shuffles of some sequences."""
+        drawn = self.request.backend.shuffled(
+            Shuffled(x, self.n_null, self.settings["random_state"], "null")
+        )
+        labels = [f"{name} shuffled" for name in names for _ in range(self.n_null)]
+        for _ in self._scanned(from_codes(drawn), drawn, labels, tally):
+            pass
 
     def _scanned(
         self, x: np.ndarray, codes: np.ndarray, names: list[str], tally: Tally

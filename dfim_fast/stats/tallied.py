@@ -20,6 +20,7 @@ from dfim_fast.stats.outcome import report_lines
 from dfim_fast.stats.significance import check_settings
 from dfim_fast.stats.strata import STRATA
 from dfim_fast.stats.tails import EmpiricalNull, GaussianNull
+from dfim_fast.stats.tallied_gaussian import Counted, fit_bins, fit_scores
 from dfim_fast.stats.tally import Tally, histogram_of
 
 POOLS = ("global", "task", "distance")
@@ -53,19 +54,25 @@ class TalliedSignificance:
     correction : {"bh", "by"}
     alpha : float
     null_kind : str
+    null_model : {"empirical", "gaussian"}
+    held_out : Tally, optional
+        The half of the null that the Gaussian of the other half is held against.
+
+    Attributes
+    ----------
+    fit : dict of str to GaussianNull, or None
+        The Gaussian of each pool.
 
     Raises
     ------
     SettingsError
         For an unknown option, or where nothing was tested.
     NullError
-        Where a pool has tests and no null.
+        Where a pool has tests and no null, or a Gaussian is to be fitted to equal values.
     """
 
     checked = True  # scores and null come of one run, with one set of settings
     absolute = False
-    null_model = "empirical"
-    fit: dict[str, GaussianNull] | None = None
 
     def __init__(
         self,
@@ -80,8 +87,12 @@ class TalliedSignificance:
         alpha: float = 0.05,
         masked: int = 0,
         null_kind: str = "dinucleotide",
+        null_model: str = "empirical",
+        held_out: Tally | None = None,
     ) -> None:
-        check_options(pool, family, correction, alpha)
+        check_options(pool, family, correction, alpha, null_model)
+        self.null_model = null_model
+        self.fit: dict[str, GaussianNull] | None = {} if null_model == "gaussian" else None
         self.tasks, self.exact = list(tasks), exact
         self.pool, self.family, self.correction, self.alpha = pool, family, correction, alpha
         self.null_kind, self.masked = null_kind, masked
@@ -105,7 +116,11 @@ class TalliedSignificance:
                 )
             if len(seen):
                 sizes.append(int(times.sum()))
-            ends = self._p(seen, values, times)
+            if null_model == "empirical":
+                ends = self._p(seen, values, times)
+            else:
+                half = (held_out or Tally(len(null.levels))).pooled(group)
+                ends = self._gaussian_p(str(group[0]), seen, (values, times), half)
             levels.append((seen, counts))
             low.append(ends[0])
             high.append(ends[1])
@@ -176,6 +191,21 @@ class TalliedSignificance:
         low = np.minimum(null.p_bounds(outer)[0], null.p_bounds(inner)[0])
         return low, null.p_bounds(inner)[1]
 
+    def _gaussian_p(
+        self, name: str, levels: np.ndarray, null: Counted, held_out: Counted
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `_p`, under a Gaussian, which is kept."""
+        if not len(levels):
+            return np.empty(0), np.empty(0)
+        assert self.fit is not None
+        if self.exact:
+            self.fit[name] = fit_scores(null, held_out)
+            p = self.fit[name].p(levels)[0]
+            return p, p
+        binned = fit_bins(null, held_out)
+        self.fit[name] = binned.fitted
+        return binned.p_bounds(levels.astype(np.int64))
+
     def _correct(
         self,
         groups: list[list[int]],
@@ -198,7 +228,9 @@ class TalliedSignificance:
         return q, called, len(held)
 
 
-def check_options(pool: str, family: str, correction: str, alpha: float) -> None:
+def check_options(
+    pool: str, family: str, correction: str, alpha: float, null_model: str = "empirical"
+) -> None:
     """Refuse options that `TalliedSignificance` does not know.
 
     Raises
@@ -213,4 +245,4 @@ def check_options(pool: str, family: str, correction: str, alpha: float) -> None
         if value not in known:
             choices = ", ".join(map(repr, known))
             raise SettingsError(f"{option}={value!r} is not known here; choose one of {choices}")
-    check_settings("empirical", "task", family, correction, alpha)
+    check_settings(null_model, "task", family, correction, alpha)

@@ -48,12 +48,14 @@ def whole(model, genome, tmp_path_factory):
     return run(model, genome, out)
 
 
-def in_memory(model, genome, family="task"):
+def in_memory(model, genome, family="task", null_model="empirical"):
     windows = read_windows(genome / "r.bed", genome / "g.fa", LENGTH)
     settings = {"method": "gradient", "random_state": 3, "task": [0, 1], "progress": False}
     maps = dfim_fast.interaction_map(model, windows.sequences(), **settings)
     null = dfim_fast.null_map(model, windows.sequences(), n=1, **settings)
-    return windows, maps, dfim_fast.significance(maps, null, family=family, alpha=ALPHA)
+    return windows, maps, dfim_fast.significance(
+        maps, null, null_model, family=family, alpha=ALPHA
+    )
 
 
 def test_the_table_is_what_significance_says_in_memory(model, genome, whole):
@@ -62,16 +64,47 @@ def test_the_table_is_what_significance_says_in_memory(model, genome, whole):
     assert len(table) == np.count_nonzero(judged.significant & (maps.fis != 0)) > 50
     position = {windows.name(n): n for n in range(len(windows))}
     for row in table.sample(40, random_state=1).itertuples():
-        n = position[row.region]
-        at = (
-            model.task_names.index(row.task), n, row.source - windows.start[n],
-            "ACGT".index(row.mutant), row.target - windows.start[n],
-        )  # fmt: skip
+        at = cell(model, windows, position, row)
+        n = at[1]
         assert row.fis == maps.fis[at]
         assert row.p == judged.p[at]
         # statsmodels multiplies and divides in another order
         assert row.q == pytest.approx(judged.q[at], rel=1e-14)
         assert row.source_base == "ACGTN"[maps.sequences[n][at[2]]]
+
+
+def cell(model, windows, position, row):
+    """Where a row of the table lies in the maps of `in_memory`."""
+    n = position[row.region]
+    return (
+        model.task_names.index(row.task), n, row.source - windows.start[n],
+        "ACGT".index(row.mutant), row.target - windows.start[n],
+    )  # fmt: skip
+
+
+def test_a_gaussian_null(model, genome, tmp_path, monkeypatch):
+    windows, maps, judged = in_memory(model, genome, null_model="gaussian")
+    found = run(model, genome, tmp_path / "whole", null_model="gaussian")
+    assert contents(found.store) == contents(
+        run(model, genome, tmp_path / "cut", null_model="gaussian", chunk=2).store
+    )
+    table = found.interactions
+    assert len(table) == np.count_nonzero(judged.significant & (maps.fis != 0)) > 50
+    position = {windows.name(n): n for n in range(len(windows))}
+    for row in table.sample(40, random_state=1).itertuples():
+        at = cell(model, windows, position, row)
+        assert row.p == pytest.approx(judged.p[at], rel=1e-9)  # moments summed in another order
+        assert row.q == pytest.approx(judged.q[at], rel=1e-9)
+    text = "\n".join(found.summary)
+    assert "test: gaussian, two-sided" in text
+    assert "held-out check, fit on one half" in text
+    numbers = json.loads((found.store / "results/significance.json").read_text())
+    assert numbers["null_model"] == "gaussian"
+    monkeypatch.setattr(score_module, "EXACT_SCORES", 0)
+    run(model, genome, tmp_path / "binned", null_model="gaussian")
+    binned = json.loads((tmp_path / "binned/results/significance.json").read_text())
+    assert binned["significant"] <= numbers["significant"] <= binned["significant_at_most"]
+    assert binned["significant"] > 0.8 * numbers["significant"]
 
 
 def test_what_every_region_has(model, genome, whole):
@@ -324,6 +357,7 @@ def test_a_genome_that_vanishes(model, genome, tmp_path):
     [
         ({"pool": "sequence"}, "pool='sequence' is not known here"),
         ({"correction": "decoy"}, "correction='decoy' is not known here"),
+        ({"null_model": "normal"}, "null_model='normal' is not known"),
         ({"keep": "all"}, "keep='all' is not known"),
         ({"null_regions": 0}, "null_regions=0"),
         ({"workers": 0}, "workers=0"),
@@ -401,10 +435,10 @@ def motifs(tmp_path_factory):
 
 
 def test_motif_pairs_are_rows_judged_together(model, genome, motifs, tmp_path, monkeypatch):
-    def pairs(name, chunk):
+    def pairs(name, chunk, null_model="empirical"):
         return dfim_fast.score(
             model, genome / "g.fa", tmp_path / name, bed=genome / "r.bed", motifs=motifs,
-            threshold=0.2, chunk=chunk, method="gradient", progress=False,
+            threshold=0.2, chunk=chunk, method="gradient", progress=False, null_model=null_model,
         )  # fmt: skip
 
     whole = pairs("whole", 100)
@@ -421,6 +455,10 @@ def test_motif_pairs_are_rows_judged_together(model, genome, motifs, tmp_path, m
     judged = dfim_fast.significance(values, null)
     assert np.array_equal(table["p"], judged.p)
     np.testing.assert_allclose(table["q"], judged.q, rtol=1e-14)
+
+    fitted = pairs("fitted", 2, "gaussian").interactions
+    judged = dfim_fast.significance(values, null, "gaussian")
+    np.testing.assert_allclose(fitted["p"], judged.p, rtol=1e-9)
 
     # one score too many, whichever is the last: all are counted in bins
     monkeypatch.setattr(score_module, "EXACT_SCORES", len(values) + len(null))
