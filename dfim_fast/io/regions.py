@@ -13,6 +13,7 @@ import numpy as np
 from dfim_fast.errors import InputError, SettingsError
 from dfim_fast.io.genome import Genome, fetch, open_genome, quiet_htslib
 from dfim_fast.io.text import read_lines
+from dfim_fast.plan.planner import whole_number
 
 FITS = ("centre", "tile")
 ENDS = ("error", "pad", "skip")
@@ -175,8 +176,7 @@ def read_windows(
         if value not in known:
             raise SettingsError(f"{option}={value!r}: choose from {', '.join(known)}")
     for option, number in (("length", length), ("stride", length if stride is None else stride)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise SettingsError(f"{option}={number!r}: pass an integer of at least 1")
+        whole_number(option, number, 1)
     if stride is not None and fit != "tile":
         raise SettingsError(f"stride={stride}: goes with fit='tile' only; leave it out")
     with quiet_htslib(), open_genome(genome) as opened:

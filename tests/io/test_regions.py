@@ -100,7 +100,7 @@ def test_refusals(tmp_path, genome):
         ({"fit": "middle"}, "fit='middle': choose from centre, tile"),
         ({"ends": ""}, "ends='': choose from error, pad, skip"),
         ({"strands": "-"}, "strands='-': choose from forward, bed, both"),
-        ({"fit": "tile", "stride": 0}, "stride=0: pass an integer of at least 1"),
+        ({"fit": "tile", "stride": 0}, "stride=0: wanted a whole number, 1 or more"),
         ({"stride": 3}, "stride=3: goes with fit='tile' only"),
     ):
         with pytest.raises(SettingsError) as error:

@@ -1,7 +1,10 @@
+import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +45,30 @@ def test_processes_do_each_chunk_once_and_load_the_model_once_each(tmp_path):
     assert set(workers.values()) <= {"GPU-a", "7"} and os.getpid() not in workers
     assert len(set(workers.values())) == len(workers) == len(list(tmp_path.glob("setup-*")))
     assert ahead <= 4  # two chunks a worker, however many there are
+
+
+def test_workers_that_began_early_do_the_work(tmp_path):
+    before = {process.pid for process in multiprocessing.active_children()}
+    runner = Processes(2)
+    runner.begin("scale.worker_tasks")
+    begun = {process.pid for process in multiprocessing.active_children()} - before
+    assert len(begun) == 2
+    for folder in (tmp_path / "one", tmp_path / "two"):  # a second run begins its own
+        folder.mkdir()
+        results = dict(runner.run(Square(folder), range(6)))
+        assert {number: result[0] for number, result in results.items()} == {
+            i: i**2 for i in range(6)
+        }
+        own = {result[3] for result in results.values()}
+        assert own <= begun if folder.name == "one" else not own & begun
+
+
+def test_a_task_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    full = tmp_path / "full"
+    monkeypatch.setattr(pickle, "dumps", lambda _: (_ for _ in ()).throw(OSError(28, "No space")))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(BackendError, match=r"cannot be written \(No space\); set TMPDIR to a"):
+        list(Processes(1).run(Square(full), [1]))
 
 
 def test_stop_lets_what_is_under_way_finish(tmp_path):
