@@ -22,7 +22,16 @@ from dfim_fast.maps.request import Request, make_request
 from dfim_fast.sequence.one_hot import as_one_hot, encode, from_codes
 from dfim_fast.sequence.random import content_keys
 from dfim_fast.sequence.shuffle import Shuffled
-from dfim_fast.stats.map_scan import Cells, Scan, empty_counts, scan, tally_bins, tally_values
+from dfim_fast.stats.map_scan import (
+    Cells,
+    Scan,
+    clear,
+    empty_counts,
+    scan,
+    spans_of,
+    tally_bins,
+    tally_values,
+)
 from dfim_fast.stats.strata import STRATA
 from dfim_fast.stats.tally import Tally
 
@@ -115,6 +124,7 @@ class RegionWork:
         self.request = make_score_request(self.model, self.settings, self.threads)
         plan = self.request.plan
         self.cells = Cells.of(plan.sources, plan.targets, plan.reach)
+        self.spans = spans_of(plan.reach)
         self.engine_s = 0.0
 
     def __call__(self, chunk: tuple[int, int]) -> tuple[Arrays, float]:
@@ -205,8 +215,8 @@ class RegionWork:
             into = self._buffers[: last - first]
             for arrays in into:
                 for array in arrays:
-                    if array is not None:
-                        array.fill(0)
+                    if array is not None:  # most of a map is out of reach, and 0 for good
+                        clear(array, self.spans)
             own = request.own_references(first, last)
             results = list(backend.maps(x[first:last], own, into))
             self.engine_s += time.perf_counter() - begin

@@ -93,6 +93,22 @@ class Scan:
     cell: np.ndarray
 
 
+def spans_of(reach: np.ndarray) -> np.ndarray:
+    """First and last target (S, 2), the last left out, that some task reaches (K, S, W)."""
+    some: np.ndarray = np.asarray(reach.any(axis=0))
+    last = reach.shape[2] - np.argmax(some[:, ::-1], axis=1)
+    return np.where(some.any(axis=1)[:, None], np.stack([np.argmax(some, axis=1), last], 1), 0)
+
+
+@entry
+def clear(array: Any, spans: Any) -> None:
+    """Fill an array (K, S, 4, W) with 0 where it may hold something else."""
+    for k in range(array.shape[0]):
+        for s in range(array.shape[1]):
+            for b in range(array.shape[2]):
+                array[k, s, b, spans[s, 0] : spans[s, 1]] = 0
+
+
 def empty_counts(tasks: int) -> np.ndarray:
     """Histograms (K * STRATA, BINS) int64 of nothing yet, in the bins of `LogHistogram`."""
     return np.zeros((tasks * STRATA, BINS), np.int64)

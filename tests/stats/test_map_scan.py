@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfim_fast.stats.histogram import LogHistogram
-from dfim_fast.stats.map_scan import Cells, empty_counts, scan
+from dfim_fast.stats.map_scan import Cells, clear, empty_counts, scan, spans_of
 from dfim_fast.stats.strata import STRATA
 
 LENGTH, TASKS = 120, 2
@@ -59,6 +59,27 @@ def test_what_sorting_all_cells_finds(window, unknown, top):
         assert np.array_equal(seen.strongest_cell[k], cell)
         values = fis[k].reshape(flat.shape)[np.arange(len(flat)), cell]
         assert np.array_equal(seen.strongest[k], np.where(cell >= 0, values, 0))
+
+
+def test_what_may_not_be_zero_is_cleared():
+    draw = np.random.default_rng(8)
+    reach = draw.random((TASKS, 6, 9)) < 0.2
+    reach[:, 2] = False
+    reach[:, 3] = True
+    spans = spans_of(reach)
+    assert spans[2].tolist() == [0, 0]
+    assert spans[3].tolist() == [0, 9]
+    array = np.where(reach[:, :, None], draw.random((TASKS, 6, 4, 9)), 0).astype(np.float32)
+    clear(array, spans)
+    assert not array.any()
+    array[:] = 1
+    clear(array, spans)
+    some = reach.any(axis=0)
+    for s in range(6):
+        columns = np.flatnonzero(some[s])
+        kept = np.ones(9, bool)
+        kept[columns.min(initial=9) : columns.max(initial=-1) + 1] = False
+        assert np.array_equal(array[:, s] == 1, np.broadcast_to(kept, (TASKS, 4, 9)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
