@@ -96,8 +96,9 @@ class Scan:
 def spans_of(reach: np.ndarray) -> np.ndarray:
     """First and last target (S, 2), the last left out, that some task reaches (K, S, W)."""
     some: np.ndarray = np.asarray(reach.any(axis=0))
-    last = reach.shape[2] - np.argmax(some[:, ::-1], axis=1)
-    return np.where(some.any(axis=1)[:, None], np.stack([np.argmax(some, axis=1), last], 1), 0)
+    first, last = some.argmax(axis=1), some.shape[1] - some[:, ::-1].argmax(axis=1)
+    there: np.ndarray = np.asarray(some.any(axis=1))
+    return np.where(there[:, None], np.stack([first, last], axis=1), 0)
 
 
 @entry
