@@ -71,7 +71,7 @@ def test_slots_hold_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
             continue
         slot, rooms = program.slot(1), []
 
-        def room(self: Memory, shape: tuple[int, ...], longest: int = 0, *, rooms=rooms, slot=slot):  # type: ignore[no-untyped-def]  # noqa: E501
+        def room(self: Memory, shape: tuple[int, ...], longest: int = 0, *, rooms=rooms, slot=slot):  # type: ignore[no-untyped-def]
             array = np.full(shape, 7, np.float32)
             rooms.append(array)
             self.lent[array.ctypes.data] = array.ravel()

@@ -114,7 +114,9 @@ def slot_floats(table: np.ndarray, index: np.ndarray, width: int, shared: bool) 
         if t[col.OP] in (col.CONV, col.MAX_POOL, col.AVERAGE_POOL):
             reach = (t[col.KERNEL] - 1) * t[col.DILATION]
             rows[n] = (rows[n] + spans[n] * reach) // t[col.STRIDE] + spans[n]
-        rows[n], spans[n] = min(rows[n], t[col.ROWS]), min(spans[n], col.SPANS)
+        # a full list also holds rows between its intervals
+        rows[n] = t[col.ROWS] if spans[n] > col.SPANS else min(rows[n], t[col.ROWS])
+        spans[n] = min(spans[n], col.SPANS)
         blobs = t[col.KEPT] == col.ALWAYS or (t[col.KEPT] == col.SHARED and shared)
         blobs = int(blobs) + (t[col.OP] == col.MAX_POOL)
         total += 2 + 4 * spans[n] + rows[n] * (2 + blobs * t[col.PITCH])
