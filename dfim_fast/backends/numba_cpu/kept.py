@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events.program import EventProgram, compile_events
+from dfim_fast.backends.numba_cpu.gelu import FastGelu
 from dfim_fast.graph.graph import Graph
+from dfim_fast.ops.gelu import Gelu
 from dfim_fast.plan.plan import Plan
 
 KEPT = 8  # programs of one network
@@ -28,8 +30,14 @@ _networks: WeakKeyDictionary[Graph, _Kept] = WeakKeyDictionary()
 
 def _of(graph: Graph) -> _Kept:
     if graph not in _networks:
-        _networks[graph] = _Kept(graph.astype(np.float32))
+        _networks[graph] = _Kept(with_own(graph.astype(np.float32)))
     return _networks[graph]
+
+
+def with_own(graph: Graph) -> Graph:
+    """The network with those operators that have a faster form here."""
+    nodes = [replace(n, op=FastGelu()) if type(n.op) is Gelu else n for n in graph.nodes]
+    return Graph(tuple(nodes), graph.tasks)
 
 
 def single_precision(graph: Graph) -> Graph:
