@@ -56,6 +56,12 @@ def test_position_and_neighbours_do_not_matter() -> None:
         assert all(function(x[i : i + 1])[0] == whole[i] for i in range(len(x)))
 
 
+def test_quotients_keep_the_digits_of_float64() -> None:
+    x, r = np.float32([[0.7]]), np.float32([[0.70001]])
+    expected = Gelu().quotient(x.astype(np.float64), r.astype(np.float64), 1e-6)
+    assert np.array_equal(FastGelu().quotient(x, r, 1e-6), expected)
+
+
 def test_the_network_gets_it() -> None:
     nodes = (
         GraphNode("x", Input(3), (), (3, 4)),
