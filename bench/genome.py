@@ -45,7 +45,7 @@ NULLS = 1000  # regions whose shuffles are the null, as score has it by default
 NODES, CORES = 32, 32  # of the cluster on paper
 ALPHA, TOP = 0.98, 10  # calls almost all of these: a table and exports of thirty rows a region
 CHILD = """
-import json, multiprocessing, sys, threading, time
+import atexit, gc, json, multiprocessing, sys, threading, time
 sys.path.insert(0, {bench!r})
 import machine
 
@@ -57,6 +57,7 @@ def watch(peaks):
 
 if __name__ == "__main__":
     import dfim_fast
+    atexit.register(gc.freeze)  # as the command does
     given = json.loads(sys.argv[1])
     model = dfim_fast.load_model(given.pop("model"))
     peaks = [0]

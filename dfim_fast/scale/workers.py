@@ -6,7 +6,9 @@ It keeps only a few chunks under way, so that memory does not grow with their nu
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import importlib
 import multiprocessing
 import os
@@ -258,6 +260,7 @@ class _Own:
 def _begin(threads: int, devices: tuple[str, ...], ticket: Any) -> None:
     """Prepare a worker: its processors and GPU first, since libraries read them when loaded."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
+    atexit.register(gc.freeze)  # and then it does not have to wait for a search for garbage
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in _BLAS_AND_NUMBA:
         os.environ[name] = str(threads)
