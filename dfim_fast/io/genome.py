@@ -81,16 +81,22 @@ def open_genome(path: str | os.PathLike[str]) -> Genome:
     wanted = [".fai", ".gzi"] if path.suffix in (".gz", ".bgz") else [".fai"]
     for suffix in wanted:
         if not path.with_name(path.name + suffix).is_file():
+            own = "" if os.access(path.parent, os.W_OK) else (
+                "; its folder cannot be written to, so link the file into one of yours first"
+            )  # fmt: skip
             raise InputError(
-                f"{path}: no index {path.name}{suffix} beside it; run: samtools faidx {path}"
+                f"{path}: no index {path.name}{suffix} beside it; run: samtools faidx {path}{own}"
             )
     try:
-        return pysam.FastaFile(os.fspath(path))
+        genome = pysam.FastaFile(os.fspath(path))
     except (OSError, ValueError):
         raise InputError(
             f"{path}: cannot be opened as indexed FASTA; wanted plain or bgzipped FASTA "
             f"and its index; run: samtools faidx {path}"
         ) from None
+    if not genome.references:
+        raise InputError(f"{path}: holds no contig; wanted FASTA of a genome and its index")
+    return genome
 
 
 def fetch(genome: Genome, chrom: str, start: int, end: int) -> str:

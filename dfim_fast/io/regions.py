@@ -267,6 +267,7 @@ def _intervals(bed: str | os.PathLike[str]) -> Iterator[tuple[int, str, int, int
         if not (_is_count(start) and _is_count(end)):
             raise InputError(
                 f"{where}: start {start!r}, end {end!r}; wanted whole numbers of at least 0"
+                + ("; a header begins with #" if number == 1 else "")
             )
         if int(start) >= int(end):
             raise InputError(

@@ -94,18 +94,7 @@ def cut_variants(
         sizes = dict(zip(genome.references, genome.lengths, strict=True))
         for row in range(len(variants)):
             chrom, pos = str(variants["chrom"].iloc[row]), int(variants["pos"].iloc[row])
-            if chrom not in sizes:
-                raise InputError(
-                    f"variants, row {row}: {genome_path} has no contig {chrom!r} (it has "
-                    f"{', '.join(list(sizes)[:SHOWN])}, ...); use the assembly and the contig "
-                    "names that the variants were called with"
-                )
-            if not 1 <= pos <= sizes[chrom]:
-                raise InputError(
-                    f"variants, row {row}: {chrom}:{pos} is outside {chrom} ({sizes[chrom]} "
-                    "bases); pos is 1-based"
-                )
-            _check_ref(genome, genome_path, variants, row, chrom, pos)
+            _check_place(genome, genome_path, sizes, variants, row, chrom, pos)
             start = pos - 1 - length // 2
             if start < 0 or start + length > sizes[chrom]:
                 outside.append(f"{chrom}:{pos}")
@@ -128,6 +117,33 @@ def cut_variants(
     return names, sequences, kept.assign(
         sequence=np.arange(len(rows)), offset=length // 2, after=after
     )  # fmt: skip
+
+
+def check_places(variants: pd.DataFrame, genome_path: str | os.PathLike[str]) -> dict[str, int]:
+    """Refuse variants that are not of a genome, before anything is computed for them.
+
+    Parameters
+    ----------
+    variants : DataFrame
+        As `read_vcf` gives them.
+    genome_path : path
+
+    Returns
+    -------
+    dict
+        Bases of each contig.
+
+    Raises
+    ------
+    InputError
+        If a contig or position does not exist, or REF differs from the genome.
+    """
+    with quiet_htslib(), open_genome(genome_path) as genome:
+        sizes = dict(zip(genome.references, genome.lengths, strict=True))
+        places = zip(variants["chrom"].tolist(), variants["pos"].tolist(), strict=True)
+        for row, (chrom, pos) in enumerate(places):
+            _check_place(genome, genome_path, sizes, variants, row, chrom, pos)
+    return sizes
 
 
 def write_vcf(
@@ -185,10 +201,21 @@ def _open_vcf(path: str | os.PathLike[str]) -> pysam.VariantFile:
         raise InputError(f"{path}: cannot be read as VCF; wanted VCF, plain or gzipped") from None
 
 
-def _check_ref(
-    genome: Genome, genome_path: Any, variants: pd.DataFrame, row: int, chrom: str,
-    pos: int,
+def _check_place(
+    genome: Genome, genome_path: Any, sizes: Mapping[str, int], variants: pd.DataFrame, row: int,
+    chrom: str, pos: int,
 ) -> None:  # fmt: skip
+    if chrom not in sizes:
+        raise InputError(
+            f"variants, row {row}: {genome_path} has no contig {chrom!r} (it has "
+            f"{', '.join(list(sizes)[:SHOWN])}, ...); use the assembly and the contig "
+            "names that the variants were called with"
+        )
+    if not 1 <= pos <= sizes[chrom]:
+        raise InputError(
+            f"variants, row {row}: {chrom}:{pos} is outside {chrom} ({sizes[chrom]} "
+            "bases); pos is 1-based"
+        )
     if "ref" not in variants.columns:
         return
     ref = str(variants["ref"].iloc[row]).upper()

@@ -182,14 +182,19 @@ def table_job(
              "rows_name": Path(rows_of).name}  # fmt: skip
     work: TableWork
     if motifs is None:
-        variants = usable(read_vcf(rows_of), genome, length)
+        found = read_vcf(rows_of)
+        variants, sound = usable(found, genome, length)
         names = [f"{v.chrom}:{v.pos}" for v in variants.itertuples()]
+        left_out = len(found) - len(variants)
         about["flank"] = flank
     else:
         where = read_windows(rows_of, genome, length, **windows)
         names = [where.name(row) for row in range(len(where))]
+        sound, left_out = np.ones(len(names), bool), where.skipped
         about |= {**windows, "motifs": file_hash(motifs), "threshold": threshold}
-    sampled = sample(names, judging.null_regions, request.settings["random_state"])
+    sampled = np.zeros(len(names), bool)
+    sampled[sound] = sample([name for name, own in zip(names, sound, strict=True) if own],
+                            judging.null_regions, request.settings["random_state"])  # fmt: skip
     common = (model, dict(settings), tasks, sampled, judging.n_null)
     if motifs is None:
         work = VariantWork(*common, os.fspath(genome), variants, flank)
@@ -216,7 +221,8 @@ def table_job(
         shown = ("variant", "source", "target", "task", "distance", "fis", "q")
         return [
             f"dfim_fast {__version__}: {rows:,} rows of {len(names):,} {UNITS[kind]}s "
-            f"({about['rows_name']} on {about['genome_name']})",
+            f"({about['rows_name']} on {about['genome_name']})"
+            + (f"; {left_out:,} left out at the ends of contigs" if left_out else ""),
             f"model: {about['model_name']} ({model.hash}), scored at the {model.head}, "
             f"tasks {', '.join(tasks)}; method: {about['method']}, backend "
             f"{about['backend_used']}",

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 
 from dfim_fast.errors import InputError
-from dfim_fast.io.genome import open_genome, quiet_htslib
 from dfim_fast.io.motifs import scan as scan_motifs
 from dfim_fast.io.regions import Windows
 from dfim_fast.io.score_store import ScoreStore
 from dfim_fast.io.tables import ParquetRows
-from dfim_fast.io.vcf import cut_variants
+from dfim_fast.io.vcf import check_places, cut_variants
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.motif import motif_interactions
 from dfim_fast.maps.pairs import COLUMNS as PAIR_COLUMNS
@@ -234,18 +233,21 @@ class GatheredRows(Gathered):
 
 def usable(
     variants: pd.DataFrame, genome: str | os.PathLike[str], length: int
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Variants whose sequence of ``length`` lies on its contig.
+
+    Returns
+    -------
+    variants : DataFrame
+    single : ndarray (N,) bool
+        One base with one alternate: a null can be made for it.
 
     Raises
     ------
     InputError
-        If none is left.
+        If one is not of this genome, or none is left, or none of those is single.
     """
-    with quiet_htslib(), open_genome(genome) as opened:
-        sizes = dict(zip(opened.references, opened.lengths, strict=True))
-    # a contig that the genome lacks is refused where it is read, with its name
-    size = variants["chrom"].map(sizes).fillna(np.inf)
+    size = variants["chrom"].map(check_places(variants, genome))
     start = variants["pos"] - 1 - length // 2
     inside = variants[(start >= 0) & (start + length <= size)].reset_index(drop=True)
     if inside.empty:
@@ -253,7 +255,13 @@ def usable(
             f"variants: all {len(variants)} are nearer to a contig's end than the model's {length} "
             "bases reach"
         )
-    return inside
+    single = ((inside["ref"].str.len() == 1) & (inside["alt"].str.len() == 1)).to_numpy()
+    if not single.any():
+        raise InputError(
+            f"variants: none of {len(inside)} is one base with one alternate, of which the null is "
+            "made; add some to the VCF"
+        )
+    return inside, single
 
 
 def pools(table: pd.DataFrame, tasks: list[str]) -> np.ndarray:

@@ -396,15 +396,24 @@ def test_exports_open_in_other_readers(model, genome, tmp_path):
     assert np.array_equal(np.array(found, np.float32), group["attributions"][0, 0, :37])
 
 
-def test_variants_are_rows_judged_together(model, genome, tmp_path):
-    bases = pysam.FastaFile(str(genome / "g.fa")).fetch("one")
+def write_vcf(path, bases, records):
+    """Write records of (pos, REF or None for the genome's base, ALT or None for another)."""
     lines = ["##fileformat=VCFv4.2", "##contig=<ID=one>"]
     lines += ["#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    for pos in (5, 40, 120, 200, 310):
-        alt = "G" if bases[pos - 1] != "G" else "A"
-        lines.append(f"one\t{pos}\t.\t{bases[pos - 1]}\t{alt}\t.\t.\t.")
-    vcf = tmp_path / "v.vcf"
-    vcf.write_text("\n".join(lines) + "\n")
+    for pos, ref, alt in records:
+        ref = ref or bases[pos - 1]
+        alt = alt or ("G" if ref != "G" else "A")
+        lines.append(f"one\t{pos}\t.\t{ref}\t{alt}\t.\t.\t.")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_variants_are_rows_judged_together(model, genome, tmp_path):
+    bases = pysam.FastaFile(str(genome / "g.fa")).fetch("one")
+    records = [(pos, None, None) for pos in (5, 40, 120, 200, 310)]
+    # of these no null can be made, which leaves them rows all the same
+    records += [(350, None, ",".join(set("ACGT") - {bases[349]})), (400, bases[399:403], None)]
+    vcf = write_vcf(tmp_path / "v.vcf", bases, records)
     given = {"method": "gradient", "task": [0, 1], "progress": False}
     stores = [
         dfim_fast.score(model, genome / "g.fa", tmp_path / f"s{chunk}", vcf=vcf, chunk=chunk,
@@ -416,9 +425,31 @@ def test_variants_are_rows_judged_together(model, genome, tmp_path):
     with pytest.warns(UserWarning, match="left out"):
         expected = dfim_fast.variant_interactions(model, genome / "g.fa", vcf, **given)
     assert np.array_equal(table["fis"], expected["fis"])
+    assert "rows of 6 variants (v.vcf on g.fa); 1 left out at the ends" in stores[0].summary[0]
     first = table.iloc[0]
     assert bases[first["target"]] == first["target_base"]
     assert table["p"].between(0, 1).all()
+    assert {"one:350"} <= set(table["variant"].str.split(":").str[:2].str.join(":"))
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        ((300, "other", None), r"^variants, row 1: one:300 \(.\) has REF \w, but .* has \w there"),
+        ((900, "A", None), r"^variants, row 1: one:900 is outside one \(600 bases\)"),
+        ((3, None, None), None),
+    ],
+)
+def test_variants_of_another_genome_are_refused_at_once(model, genome, tmp_path, record, text):
+    bases = pysam.FastaFile(str(genome / "g.fa")).fetch("one")
+    if record[1] == "other":
+        record = (300, "A" if bases[299] != "A" else "C", None)
+    first = (200, bases[199:202], "T") if text is None else (200, None, None)
+    vcf = write_vcf(tmp_path / "v.vcf", bases, [first, record])
+    with pytest.raises(InputError, match=text or "none of 1 is one base with one alternate"):
+        dfim_fast.score(model, genome / "g.fa", tmp_path / "s", vcf=vcf, method="gradient",
+                        progress=False)  # fmt: skip
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.fixture(scope="module")
