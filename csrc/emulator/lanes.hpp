@@ -212,6 +212,7 @@ inline unsigned lane_bits(const WBool& a) {
     return bits;
 }
 inline int lowest(unsigned bits) { return __builtin_ctz(bits); }
+inline float from_lane(const WFloat& a, int lane) { return a.v[lane]; }
 inline WFloat broadcast(const WFloat& a, int lane) { return WFloat(a.v[lane]); }
 inline bool any_lane(const WBool& a) {
     bool found = false;

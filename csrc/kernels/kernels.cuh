@@ -11,7 +11,9 @@
 #include "pool.cuh"
 #include "segment.cuh"
 #include "shuffle.cuh"
-#include "walk.cuh"
+#include "walk_down.cuh"
+#include "walk_far.cuh"
+#include "walk_up.cuh"
 
 #define DFIM_KERNELS(X)                                                              \
     X(affine_backward) X(affine_forward) X(average_backward) X(average_forward)      \
@@ -23,4 +25,5 @@
     X(grouped_backward) X(grouped_forward) X(importance_sums) X(joint_backward)      \
     X(joint_forward) X(lost_groups) X(lost_rows) X(max_backward) X(max_forward)      \
     X(max_rescale) X(one_hot) X(own_change) X(pair_up) X(pick) X(segment_backward)   \
-    X(segment_forward) X(shuffle) X(single_units) X(unflatten) X(walk)
+    X(segment_forward) X(shuffle) X(single_units) X(unflatten) X(walk_down)        \
+    X(walk_far) X(walk_units) X(walk_up)

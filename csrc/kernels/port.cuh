@@ -96,12 +96,13 @@ DFIM_DEVICE inline WInt to_int(T value) {
     return static_cast<int>(value);
 }
 DFIM_DEVICE inline WDouble to_double(WFloat value) { return static_cast<double>(value); }
-// A bit for each lane, lane 0 lowest; the lowest bit that is set; and one lane's value for all.
+// A bit for each lane, lane 0 lowest; the lowest bit that is set; and one lane's value, for all.
 DFIM_DEVICE inline unsigned lane_bits(WBool value) { return __ballot_sync(0xffffffffu, value); }
 DFIM_DEVICE inline int lowest(unsigned bits) { return __ffs(static_cast<int>(bits)) - 1; }
-DFIM_DEVICE inline WFloat broadcast(WFloat value, int lane) {
+DFIM_DEVICE inline float from_lane(WFloat value, int lane) {
     return __shfl_sync(0xffffffffu, value, lane);
 }
+DFIM_DEVICE inline WFloat broadcast(WFloat value, int lane) { return from_lane(value, lane); }
 DFIM_DEVICE inline bool any_lane(WBool value) { return __any_sync(0xffffffffu, value) != 0; }
 
 // Rounded to TF32: 11 significant bits, ties away from zero.

@@ -88,6 +88,12 @@ def split(graph: Graph, tasks: tuple[int, ...]) -> Split | str:
     return Split(trunk, tuple(head), tuple(i for i in trunk if i in read))
 
 
+def entries(graph: Graph, division: Split) -> tuple[int, ...]:
+    """Nodes of the head that read the trunk."""
+    trunk = {*division.trunk}
+    return tuple(i for i in division.head if not trunk.isdisjoint(graph.nodes[i].inputs))
+
+
 def hulls(
     graph: Graph,
     trunk: tuple[int, ...],

@@ -129,10 +129,9 @@ class Plan:
             lines.append(f"  {i:3d}  {node.op.describe():28s} {rows} {self._rows(i)}".rstrip())
         lines.append(f"{self.strategy}: {self.reason}")
         if self.rule.plain:
-            found = walkable(g, self.tasks)
+            found = walkable(g, self.tasks, self.cost.mutants)
             layers = f"layer by layer, since {found}"
-            walk = "one fused walk for each position and its three mutants"
-            lines.append("on a GPU: " + (layers if isinstance(found, str) else walk))
+            lines.append("on a GPU: " + (layers if isinstance(found, str) else found.describe()))
         c = self.cost
         lines.append(
             f"multiply-adds a sequence: naive {count(c.naive)} (forward {count(c.forward)}, "

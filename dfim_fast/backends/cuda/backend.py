@@ -136,8 +136,8 @@ class CudaBackend(Backend):
         left on the device."""
         codes = encode(x)
         edits = single_bases(codes, self.plan.sources)
-        also = () if self.walk is None else self.walk.nodes
-        original = self.engine.original(codes, references, also)
+        keep = self.engine.bases if self.walk is None else self.walk.nodes
+        original = self.engine.original(codes, references, keep)
         maps = Maps(self.plan, Originals(self.plan, original.sheet), len(x), into)
         sources = len(self.plan.sources)
         for begin in range(0, sources, self.sources):
@@ -169,7 +169,7 @@ class CudaBackend(Backend):
             plan = plan_spans(self.plan, edits.mutants.start, edits.mutants.width, wanted)
             engine = StagedEngine(self.network, plan, self.budget, len(edits))
             part = slice(n, n + 1)
-            original = engine.original(codes[part], _of(references, part))
+            original = engine.original(codes[part], _of(references, part), engine.bases)
             rows = EffectRows(engine, Targets(plan, self.device), original, edits)
             self._fill(engine, rows)
             begun = rows.finish()
@@ -193,7 +193,7 @@ class CudaBackend(Backend):
         self, x: np.ndarray, references: Any, hypothetical_bases: bool
     ) -> Iterator[tuple[np.ndarray, float | None]]:
         for part in self._batches(len(x)):
-            original = self.engine.original(encode(x[part]), _of(references, part))
+            original = self.engine.original(encode(x[part]), _of(references, part), {0})
             found = Originals(self.plan, original.sheet)
             bases = self._hypothetical(original) if hypothetical_bases else None
             for number, one in enumerate(x[part]):

@@ -1,36 +1,88 @@
-"""All mutants of a sequence by the fused walk, csrc/kernels/walk.cuh: one launch for each task.
+"""All mutants of a batch by the fused walk, csrc/kernels/walk.cuh: a launch up, and one down.
 
-Rows of the map come out banded: a mutant's importance on its own rows, the original's elsewhere.
+Under a linear head rows of the map come out banded: a mutant's importance on its own rows, the
+original's elsewhere. Under a hidden head all rows differ, and those that no walk reaches come from
+the head's units (csrc/kernels/walk_far.cuh).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from dfim_fast.backends.cuda.device import Buffer, Device
-from dfim_fast.backends.cuda.layers.convolution import ConvLayer
+from dfim_fast.backends.cuda.head import Head, Units
+from dfim_fast.backends.cuda.layers.convolution import AverageLayer, ConvLayer, tiles
 from dfim_fast.backends.cuda.layers.layer import Value
-from dfim_fast.backends.cuda.network import Network
+from dfim_fast.backends.cuda.network import Acts, Network
 from dfim_fast.backends.cuda.results import Rows
 from dfim_fast.backends.cuda.staged import METHODS, Original, Part, StagedEngine
 from dfim_fast.backends.cuda.views import View
+from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.leaky_relu import LeakyRelu
 from dfim_fast.ops.max_pool import MaxPool
+from dfim_fast.plan.cones import hulls
 from dfim_fast.plan.plan import Plan
 from dfim_fast.plan.walk import (
     ALTERNATES,
+    LANES,
     Chain,
-    convolutions,
-    rings,
+    Stage,
+    longest,
     spans,
     walkable,
     whole_warps,
 )
 
-# A layer's numbers, as csrc/kernels/walk.cuh has them; a test compares the two.
+# A stage's numbers, as csrc/kernels/walk.cuh has them; a test compares the two.
 COLUMNS = (
-    "kernel dilation inputs outputs rows lead width late above above_rows below below_rows after"
+    "kernel stride dilation pad inputs outputs rows pool pool_kernel pool_stride pool_pad "
+    "pool_rows kept pooled"
 ).split()
+POOLS = ("NO_POOL", "MAX_POOL", "AVERAGE_POOL")  # likewise
+SHARE = 4  # of the budget that the gradients of units may take: a quarter
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Some positions, walked up.
+
+    Attributes
+    ----------
+    part : Part
+        Their mutants, three for each.
+    memory, gamma : Buffer
+        What the walk keeps; the mutants' bases.
+    """
+
+    part: Part
+    memory: Buffer
+    gamma: Buffer
+
+    @property
+    def positions(self) -> int:
+        """How many there are."""
+        return self.part.count // ALTERNATES
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is walked down together.
+
+    Attributes
+    ----------
+    references, sequences : range
+        Of all references; of the sequences whose units there are.
+    basis : dict of Buffer (units, sequences, references, L, C)
+        Gradients of single units of a hidden head, by node.
+    units : int
+    """
+
+    references: range
+    sequences: range
+    basis: dict[int, Buffer]
+    units: int
 
 
 class FusedWalk:
@@ -48,90 +100,204 @@ class FusedWalk:
     ----------
     nodes : set of int
         Where it reads what arrives on the original's way down.
+    tile : int
+        Positions that are walked together.
     """
 
     def __init__(self, network: Network, plan: Plan, chain: Chain, budget: int) -> None:
-        self.network, self.plan, self.chain = network, plan, chain
+        self.network, self.plan, self.chain, self.budget = network, plan, chain, budget
         self.device: Device = network.device
-        graph, nodes = network.graph, network.graph.nodes
-        top = None if chain.pool is None else nodes[chain.pool].op
-        pool = top.window if isinstance(top, MaxPool) else None
-        margin = 0 if pool is None else pool.kernel - 1
-        table, kept = self._table(margin)
-        last = dict(zip(COLUMNS, table[-1], strict=True))
-        pooled = [0, 1, 0, 0, kept]
-        if pool is not None:
-            pooled = [pool.kernel, pool.stride, pool.pad, pool.out_length, kept]
-            # windows that changed rows can lie in; their values, and their winners
-            most = (last["width"] + 2 * margin) // pool.stride + 2
-            kept += 2 * ALTERNATES * most * whole_warps(last["outputs"])
-        self.each = kept
+        self.head = Head(network, chain.division) if chain.units else None
+        self.references = max(plan.n_references, 1)
+        self.groups = max(plan.groups, 1)
+        graph, sources = network.graph, plan.sources
+        if plan.cones is None:
+            changed, differing = hulls(graph, chain.division.trunk, sources, plan.targets)
+        else:
+            changed, differing = plan.cones.changed, plan.cones.differing
+        table, reads = spans(chain, changed, differing)
+        self.spans, self.reads = self.device.upload(table), self.device.upload(reads)
+        self.stages = self.device.upload(self._stages(longest(table)))
         slopes = [
             float(np.ravel(op.alpha)[0]) if isinstance(op, LeakyRelu) else 0.0
-            for op in (nodes[i].op for i in chain.gates)
+            for op in (graph.nodes[stage.gate].op for stage in chain.stages)
         ]
-        self.layers = self.device.upload(np.array(table, np.int32))
         self.slopes = self.device.upload(np.array(slopes, np.float32))
-        self.pool = self.device.upload(np.array(pooled, np.int32))
-        before = margin + sum(rows - 1 for rows in spans(graph, chain))
-        self.width = min(graph.length, before + last["width"] + margin)
-        start = np.clip(plan.sources - before, 0, graph.length - self.width)
-        self.start = self.device.upload(start.astype(np.int32))
-        self.groups = max(plan.groups, 1)
-        self.nodes = {*chain.gates, *(() if chain.pool is None else (chain.pool,))}
-        each = 4 * (self.each + ALTERNATES * self.width * self.groups)
-        self.tile = int(max(1, budget // 2 // each))  # positions
+        self.start, self.width = self._window(reads)
+        top = chain.stages[-1].top
+        start, self.top_width = changed[top].window(np.arange(len(sources)))
+        self.top_start = self.device.upload(start.astype(np.int32))
+        self.trunk = {0, *(stage.gate for stage in chain.stages)}
+        self.trunk |= {stage.pool for stage in chain.stages if stage.pool is not None}
+        self.nodes = self.trunk | {*(() if self.head is None else self.head.first)}
+        self.tile = max(1, budget // 2 // self._bytes())
 
-    def _table(self, margin: int) -> tuple[list[list[int]], int]:
-        """COLUMNS of every layer, and the floats of z' that a position takes."""
-        graph, span = self.network.graph, spans(self.network.graph, self.chain)
-        up, down = rings(graph, self.chain)
-        lead, width, kept, table = 0, 1, 0, []
-        for n, op in enumerate(convolutions(graph, self.chain)):
-            window, above = op.window, span[n + 1 :]
-            rows, channels = op.output_shape()
-            lead += span[n] - 1 - window.pad
-            width += span[n] - 1
-            sizes = [window.kernel, window.dilation, op.weight.shape[1], channels, rows]
-            late = margin + sum(s - 1 for s in above)
-            ring_up = [sum(up[:n]), above[0] if above else 1]
-            ring_down = [sum(down[:n]), span[n]]
-            table.append([*sizes, lead, width, late, *ring_up, *ring_down, kept])
-            kept += ALTERNATES * width * whole_warps(channels)
-        return table, kept
+    def _stages(self, most: np.ndarray) -> np.ndarray:
+        """COLUMNS of every stage; ``most`` (stages, 4) rows of each kind."""
+        graph, table, kept, moving = self.network.graph, [], 0, 0
+        for stage, (z, y, dz, dv) in zip(self.chain.stages, most.tolist(), strict=True):
+            conv = graph.nodes[stage.conv].op
+            assert isinstance(conv, Conv)
+            rows, channels = conv.output_shape()
+            window, lanes = conv.window, ALTERNATES * whole_warps(channels)
+            row = [window.kernel, window.stride, window.dilation, window.pad]
+            row += [conv.weight.shape[1], channels, rows]
+            pool = [0, 0, 1, 0, rows]
+            if stage.pool is not None:
+                op = graph.nodes[stage.pool].op
+                of = op.window  # type: ignore[attr-defined]
+                kind = POOLS.index("MAX_POOL" if isinstance(op, MaxPool) else "AVERAGE_POOL")
+                pool = [kind, of.kernel, of.stride, of.pad, of.out_length]
+            table.append([*row, *pool, kept, kept + lanes * z])
+            kept += lanes * z
+            if pool[0] == POOLS.index("MAX_POOL"):
+                kept += 2 * lanes * y
+            moving = max(moving, lanes * max(y, dz, dv))
+        self.moving, self.room, self.each = kept, moving, kept + 2 * moving
+        return np.array(table, np.int32)
+
+    def _window(self, reads: np.ndarray) -> tuple[Buffer | None, int]:
+        """First row of every source's importance that can differ, and how many do at most."""
+        length, sources = self.network.graph.length, self.plan.sources
+        if self.head is not None:
+            return None, length
+        none = reads[:, 1] < reads[:, 0]
+        first = np.where(none, sources, np.minimum(reads[:, 0], sources))
+        last = np.where(none, sources, np.maximum(reads[:, 1], sources))
+        width = int((last - first + 1).max(initial=1))
+        start = np.clip(np.minimum(first, length - width), 0, None)
+        return self.device.upload(start.astype(np.int32)), width
+
+    def _bytes(self) -> int:
+        """Memory that one position takes."""
+        tasks = len(self.network.tasks)
+        floats = self.each + ALTERNATES * tasks * self.width * self.groups
+        if self.head is not None:
+            graph = self.network.graph
+            hidden = sum(graph.nodes[i].shape[1] for i in self.head.nodes)
+            top = self.top_width * graph.nodes[self.chain.stages[-1].top].shape[1]
+            floats += ALTERNATES * (top + (2 + tasks) * self.references * hidden)
+        return 4 * floats
 
     @classmethod
     def of(cls, network: Network, plan: Plan, budget: int) -> FusedWalk | None:
         """The walk of a plan, or None where it has to go layer by layer."""
-        chain = walkable(plan.graph, plan.tasks)
+        chain = walkable(plan.graph, plan.tasks, plan.cost.mutants)
         return None if isinstance(chain, str) else cls(network, plan, chain, budget)
 
-    def fill(self, engine: StagedEngine, rows: Rows) -> None:
-        """Enter all single-nucleotide mutants, three for each position, sequence by sequence."""
-        rows.gained = True
-        tile = ALTERNATES * self.tile
-        for number in range(rows.original.count):
-            own = rows.edits.span_of(number, number + 1)
-            original = rows.original.one(number, engine.count)
-            tensors = [self._tensors(original, walk) for walk in original.down]
-            for first in range(own.start, own.stop, tile):
-                part = engine.part(rows.edits[first : min(first + tile, own.stop)])
-                gamma = np.ascontiguousarray(part.edits.mutants.slot[:, 1], np.int32)
-                base_of = self.device.upload(gamma)
-                after = self.device.allocate(4 * self.each * (part.count // ALTERNATES))
-                for k in range(len(self.network.tasks)):
-                    base, gained = rows.original.base[k], rows.scores(k, first)
-                    found = self._walk(part, base_of, after, original, k, base, tensors[k], gained)
-                    rows.add(k, first, part, found)
+    # -- mutants of a batch of sequences ---------------------------------------------------------
 
-    def _layer(self, i: int) -> ConvLayer:
+    def fill(self, engine: StagedEngine, rows: Rows) -> None:
+        """Enter all single-nucleotide mutants, three for each position."""
+        rows.gained = self.head is None
+        tile, count = ALTERNATES * self.tile, len(rows.edits)
+        for first in range(0, count, tile):
+            some = range(first, min(first + tile, count))
+            if self.head is None:
+                self._linear(engine, rows, some)
+            else:
+                self._hidden(self.head, engine, rows, some)
+
+    def _linear(self, engine: StagedEngine, rows: Rows, some: range) -> None:
+        """Mutants under a linear head: gradients at the trunk's top are the original's."""
+        tile, original = self._tile(engine, rows, some), rows.original
+        every = Batch(range(self.references), range(1), {}, 0)
+        for k in range(len(self.network.tasks)):
+            tensors = self._tensors(original, k, {})
+            self._up(tile, original, tensors, None, rows.scores(k, some.start))
+            out = self._room(tile, original.base[k])
+            self._down(tile, out, original, k, tensors, None, every)
+            rows.add(k, some.start, tile.part, out)
+
+    def _hidden(self, head: Head, engine: StagedEngine, rows: Rows, some: range) -> None:
+        """Mutants under a hidden head; half of them at a time where more units differ than there is
+        memory for.
+        """
+        tile, original = self._tile(engine, rows, some), rows.original
+        acts = self._passed(head, tile, original)
+        pairs, _ = engine.pairs(tile.part)
+        mutants = [tile.part.edits.span_of(b, b + 1) for b in range(original.count)]
+        references, tasks = original.references, self.network.tasks
+        tops = [
+            head.top(task, pairs, mutants, acts, references, walk)
+            for task, walk in zip(tasks, original.down, strict=True)
+        ]
+        units = Units(self.device, tops)
+        owner = tile.part.edits.owner
+        sequences = range(int(owner[0]), int(owner[-1]) + 1)
+        step = self._fitting(units.total * len(sequences))
+        if not step and tile.positions > 1:
+            middle = some.start + tile.positions // 2 * ALTERNATES
+            for half in (range(some.start, middle), range(middle, some.stop)):
+                self._hidden(head, engine, rows, half)
+            return
+        coefficients = [head.coefficients(top, units, pairs.count) for top in tops]
+        outs = [self._room(tile, view) for view in original.base]
+        each = 4 * self.references * units.total * self.network.graph.length
+        apart = self.device.allocate(each * len(sequences))
+        for begin in range(0, self.references, max(step, 1)):
+            batch = range(begin, min(begin + max(step, 1), self.references))
+            basis = head.basis(
+                units, range(units.total), sequences, batch, original.acts, references,
+                head.trunk, self.trunk,
+            )  # fmt: skip
+            now = Batch(batch, sequences, basis, units.total)
+            if basis:
+                self._contract(apart, original, now)
+            for k, (out, shares) in enumerate(zip(outs, coefficients, strict=True)):
+                self._down(tile, out, original, k, self._tensors(original, k, basis), shares, now)
+        for k, (task, out) in enumerate(zip(tasks, outs, strict=True)):
+            for b in sequences:
+                here = apart.part(each * (b - sequences.start), each)
+                self._far(tile, out, coefficients[k], here, units.total, mutants[b])
+            engine.score(task, acts, tile.part.count, rows.scores(k, some.start))
+            rows.add(k, some.start, tile.part, out)
+
+    # -- what a tile needs ----------------------------------------------------------------------
+
+    def _tile(self, engine: StagedEngine, rows: Rows, some: range) -> Tile:
+        """Memory for some positions."""
+        part = engine.part(rows.edits[some.start : some.stop])
+        return Tile(
+            part,
+            self.device.allocate(4 * self.each * (part.count // ALTERNATES)),
+            self.device.upload(np.ascontiguousarray(part.edits.mutants.slot[:, 1], np.int32)),
+        )
+
+    def _room(self, tile: Tile, base: View) -> View:
+        """Importance (M, width, G) of the mutants over that of their originals."""
+        part = tile.part
+        own = self.device.allocate(4 * part.count * self.width * self.groups)
+        return View(
+            base.rows, self.groups, self.width, own, base.own, self.start, part.source, part.owner
+        )
+
+    def _passed(self, head: Head, tile: Tile, original: Original) -> Acts:
+        """Activations of the head, and the trunk's output that it reads."""
+        top, part = self.chain.stages[-1].top, tile.part
+        rows, channels = self.network.graph.nodes[top].shape
+        own = self.device.allocate(4 * part.count * self.top_width * channels)
+        base = original.acts[top].y.own
+        view = View(
+            rows, channels, self.top_width, own, base, self.top_start, part.source, part.owner
+        )
+        self._up(tile, original, self._tensors(original, 0, {}), view, None)
+        return head.forward(part.count, {top: Value(view)})
+
+    def _fitting(self, units: int) -> int:
+        """References whose gradients of so many units there is memory for; may be none."""
+        each = 4 * max(units, 1) * self.network.graph.values(self.chain.division.trunk)
+        return int(min(self.references, self.budget // SHARE // each))
+
+    def _conv(self, stage: Stage) -> ConvLayer:
         """A convolution as it is lowered for whole passes: the weights are the same."""
-        layer = self.network.layers[i]
+        layer = self.network.layers[stage.conv]
         assert isinstance(layer, ConvLayer)
         return layer
 
-    def _tensors(self, original: Original, down: dict[int, View]) -> Buffer:
+    def _tensors(self, original: Original, k: int, basis: dict[int, Buffer]) -> Buffer:
         """Addresses of all that the walk reads, in the order of csrc/kernels/walk.cuh."""
+        references, down = original.references or {}, original.down[k]
 
         def own(view: View | None) -> int:
             return 0 if view is None or view.own is None else view.own.address
@@ -139,66 +305,163 @@ class FusedWalk:
         def of(value: Value | None) -> tuple[int, int]:
             return (0, 0) if value is None else (own(value.y), own(value.won))
 
-        references = original.references or {}
+        def unit(i: int) -> int:
+            return basis[i].address if i in basis else 0
+
         table = []
-        for i, gate in zip(self.chain.convolutions, self.chain.gates, strict=True):
-            layer = self._layer(i)
-            z, r = of(original.acts[i])[0], of(references.get(i))[0]
-            table.append([z, r, own(down[gate]), layer.weight.address, layer.back.address])
-        pool = self.chain.pool
-        if pool is not None:
-            (y, won), (r, lost) = of(original.acts[pool]), of(references.get(pool))
-            table.append([y, r, won, lost, own(down[pool])])
-        else:
-            table.append([0] * 5)
+        for stage in self.chain.stages:
+            conv, gate, pool = self._conv(stage), stage.gate, stage.pool
+            z, r = of(original.acts[stage.conv])[0], of(references.get(stage.conv))[0]
+            row = [z, r, own(down[gate]), unit(gate), conv.weight.address, conv.back.address]
+            if pool is None:
+                row += [0] * 7
+            else:
+                (y, won), (y_r, lost) = of(original.acts[pool]), of(references.get(pool))
+                layer = self.network.layers[pool]
+                factor = layer.factor.address if isinstance(layer, AverageLayer) else 0
+                row += [y, y_r, won, lost, own(down[pool]), unit(pool), factor]
+            table.append(row)
         return self.device.upload(np.array(table, np.uint64))
 
-    def _walk(
+    # -- launches -------------------------------------------------------------------------------
+
+    def _up(
         self,
-        part: Part,
-        gamma: Buffer,
-        after: Buffer,
+        tile: Tile,
+        original: Original,
+        tensors: Buffer,
+        top: View | None,
+        gained: Buffer | None,
+    ) -> None:
+        """Walk up: into ``gained`` (M,) what scores gain, or into ``top`` what leaves the trunk."""
+        sequence = original.acts[0].y.own
+        assert sequence is not None
+        self.device.launch(
+            "walk_up",
+            tile.positions,
+            (View(0, 0, 0, None) if top is None else top).pack(),
+            0 if gained is None else gained.address,
+            tile.memory.address,
+            self.each,
+            tensors.address,
+            self.stages.address,
+            self.spans.address,
+            self.slopes.address,
+            len(self.chain.stages),
+            self.moving,
+            self.room,
+            self._conv(self.chain.stages[0]).bias.address,
+            sequence.address,
+            self.network.graph.length,
+            tile.part.first.address,
+            tile.gamma.address,
+            tile.part.source.address,
+            tile.part.owner.address,
+            self.plan.n_references,
+            tile.positions,
+        )
+
+    def _down(
+        self,
+        tile: Tile,
+        out: View,
         original: Original,
         k: int,
-        base: View,
         tensors: Buffer,
-        gained: Buffer,
-    ) -> View:
-        """Importance (M, width, G) of some mutants, over that of their originals."""
-        plan, device = self.plan, self.device
-        memory = device.allocate(4 * part.count * self.width * self.groups)
-        out = View(
-            base.rows, self.groups, self.width, memory, base.own, self.start, part.source,
-            part.owner,
-        )  # fmt: skip
-        against = original.references
+        coefficients: Buffer | None,
+        batch: Batch,
+    ) -> None:
+        """Walk down against some references, into ``out``."""
+        plan, against = self.plan, original.references
         sequence, gradients = original.acts[0].y.own, original.down[k][0].own
         reference = None if against is None else against[0].y.own
         assert sequence is not None and gradients is not None
-        positions = part.count // ALTERNATES
-        device.launch(
-            "walk",
-            positions,
+        self.device.launch(
+            "walk_down",
+            tile.positions,
             out.pack(),
-            gained.address,
-            after.address,
+            tile.memory.address,
             self.each,
             tensors.address,
-            self.layers.address,
+            self.stages.address,
+            self.spans.address,
+            self.reads.address,
             self.slopes.address,
-            len(self.chain.convolutions),
-            self.pool.address,
-            self._layer(self.chain.convolutions[0]).bias.address,
+            len(self.chain.stages),
+            self.moving,
+            self.room,
+            0 if coefficients is None else coefficients.address,
+            batch.basis[0].address if batch.basis else 0,
+            batch.units,
+            batch.sequences.start,
+            len(batch.sequences),
             sequence.address,
             0 if reference is None else reference.address,
             gradients.address,
-            part.first.address,
-            gamma.address,
+            tile.part.first.address,
+            tile.gamma.address,
+            tile.part.source.address,
+            tile.part.owner.address,
             METHODS.index(plan.method),
             int(plan.contribution == "projected"),
             int(against is not None and plan.rule.maxpool == "shap"),
             plan.n_references,
+            batch.references.start,
+            len(batch.references),
             plan.rule.epsilon,
-            positions,
+            tile.positions,
         )
-        return out
+
+    def _contract(self, apart: Buffer, original: Original, batch: Batch) -> None:
+        """Importance (sequences, references, units, L) of single units."""
+        plan, against = self.plan, original.references
+        length, count = self.network.graph.length, len(batch.sequences)
+        x = original.acts[0].y.items(batch.sequences.start, count).own
+        r = None
+        if against is not None:
+            first = batch.sequences.start * self.references
+            r = against[0].y.items(first, count * self.references).own
+        assert x is not None
+        items = batch.units * count * len(batch.references)
+        self.device.launch(
+            "walk_units",
+            items * -(-length // LANES),
+            apart.address,
+            batch.basis[0].address,
+            x.address,
+            0 if r is None else r.address,
+            length,
+            batch.units,
+            count,
+            METHODS.index(plan.method),
+            int(plan.contribution == "projected"),
+            plan.n_references,
+            batch.references.start,
+            len(batch.references),
+            items,
+        )
+
+    def _far(
+        self,
+        tile: Tile,
+        out: View,
+        coefficients: Buffer | None,
+        apart: Buffer,
+        units: int,
+        mutants: slice,
+    ) -> None:
+        """The rows of ``out`` that no walk reaches, of the mutants of one sequence."""
+        count = mutants.stop - mutants.start
+        self.device.launch(
+            "walk_far",
+            tiles(count, out.rows),
+            out.pack(),
+            0 if coefficients is None else coefficients.address,
+            apart.address,
+            self.reads.address,
+            tile.part.first.address,
+            units,
+            self.references,
+            mutants.start,
+            count,
+        )

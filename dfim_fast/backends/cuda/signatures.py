@@ -91,7 +91,6 @@ class Signature:
 
 TILE = 4 * 8 * 32  # bytes of scratch that csrc/kernels/tile.cuh works in
 TENSOR = 4 * 8 * 36  # and csrc/kernels/tensor.cuh
-WALK = 4 * 6144  # and csrc/kernels/walk.cuh: two warps' rings are the 48 KB that any GPU gives
 
 
 def _signature(text: str, warps: int = 8, scratch: int = 0) -> Signature:
@@ -255,12 +254,29 @@ KERNELS: dict[str, Signature] = {
         "View g, const int* units, int count, int shift, int sequences, int references, int items"
     ),
     "unflatten": _signature("View y, View x, int position_fastest, int add, int items"),
-    "walk": _signature(
-        "View out, float* gained, float* after, int each, const unsigned long long* tensors, "
-        "const int* layers, const float* slopes, int count, const int* pool, const float* bias, "
-        "const float* x, const float* r, const float* g, const int* first, const int* gamma, int "
-        "method, int projected, int shares, int references, float epsilon, int items",
-        warps=2,
-        scratch=WALK,
+    "walk_down": _signature(
+        "View out, float* memory, int each, const unsigned long long* tensors, const int* stages, "
+        "const int* spans, const int* reads, const float* slopes, int count, int moving, int room, "
+        "const float* coefficients, const float* units, int unit_count, int first_sequence, int "
+        "sequences, const float* x, const float* r, const float* g, const int* first, const int* "
+        "gamma, const int* source, const int* owner, int method, int projected, int shares, int "
+        "references, int begin, int batch, float epsilon, int items",
+        warps=4,
+    ),
+    "walk_far": _signature(
+        "View out, const float* coefficients, const float* units, const int* reads, const int* "
+        "first, int count, int references, int begin, int items",
+        scratch=TILE,
+    ),
+    "walk_units": _signature(
+        "float* out, const float* units, const float* x, const float* r, int length, int count, "
+        "int sequences, int method, int projected, int references, int begin, int batch, int items"
+    ),
+    "walk_up": _signature(
+        "View top, float* gained, float* memory, int each, const unsigned long long* tensors, "
+        "const int* stages, const int* spans, const float* slopes, int count, int moving, int "
+        "room, const float* bias, const float* x, int length, const int* first, const int* gamma, "
+        "const int* source, const int* owner, int references, int items",
+        warps=4,
     ),
 }

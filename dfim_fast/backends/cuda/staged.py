@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -133,17 +134,40 @@ class StagedEngine:
     def __init__(self, network: Network, plan: Plan, budget: int, mutants: int) -> None:
         self.network, self.plan, self.budget = network, plan, budget
         self.device: Device = network.device
-        self.changed, self.differing = geometry(plan, self.device, network.nodes)
+        self.mutants = mutants
         self.groups = max(plan.groups, 1)
         self.count = max(plan.n_references, 1)
         weights = group_weights(plan).astype(np.float32)
         self.weights = self.device.upload(weights)
-        self.far = FarPart(network, plan, budget) if pays(plan, mutants) else None
-        down = self.count * network.live_bytes(self.differing.width)
+
+    # Windows are made when mutants first go layer by layer, and never for a walk.
+
+    @cached_property
+    def windows(self) -> tuple[Windows, Windows]:
+        """Changed rows, and rows whose gradient differs."""
+        return geometry(self.plan, self.device, self.network.nodes)
+
+    @cached_property
+    def far(self) -> FarPart | None:
+        """The way down through a hidden head, where a basis of units pays."""
+        pay = pays(self.plan, self.mutants)
+        return FarPart(self.network, self.plan, self.budget) if pay else None
+
+    @cached_property
+    def tile(self) -> int:
+        """Mutants of one chunk."""
+        changed, differing = self.windows
+        down = self.count * self.network.live_bytes(differing.width)
         if self.far is not None:
             down = self.far.bytes_of()
-        each = network.held_bytes(self.changed.width) + down
-        self.tile = int(max(1, budget // SHARE // max(each, 1)))
+        each = self.network.held_bytes(changed.width) + down
+        return int(max(1, self.budget // SHARE // max(each, 1)))
+
+    @cached_property
+    def bases(self) -> set[int]:
+        """Nodes at which mutants read what comes down for their original."""
+        nodes = self.network.nodes
+        return {i for i in nodes if i == 0 or self.far is not None or self.windows[1].has_base(i)}
 
     # -- passes over the originals --------------------------------------------------------------
 
@@ -159,9 +183,12 @@ class StagedEngine:
         self,
         codes: np.ndarray,
         own: np.ndarray | Shuffles | None,
-        also: Container[int] = (),
+        keep: Container[int],
     ) -> Original:
-        """Pass sequences, codes (B, L), and their references (B, R, 4, L) up and down."""
+        """Pass sequences, codes (B, L), and their references (B, R, 4, L) up and down.
+
+        ``keep`` names the nodes at which what comes down is read again; the input is one of them.
+        """
         device, count, length = self.device, len(codes), self.network.graph.length
         acts = self.whole(one_hot_rows(device, device.upload(codes), count, length), count)
         many = count * self.count
@@ -180,7 +207,7 @@ class StagedEngine:
             self.score(task, acts, count, sheet.part("scores", k))
             if references is not None:
                 self.score(task, references, many, sheet.part("expected", k))
-            down.append(self.down(task, count, acts, references, also))
+            down.append(self.down(task, count, acts, references, keep))
             room = sheet.part("importance", k)
             view = View(length, self.groups, length, room)
             m, x = down[k][0], acts[0].y
@@ -216,12 +243,9 @@ class StagedEngine:
         count: int,
         acts: Acts,
         references: Acts | None,
-        also: Container[int] = (),
+        keep: Container[int],
     ) -> dict[int, View]:
-        """Gradients or multipliers (B * R, L, C) of the originals by whole passes.
-
-        At every node where mutants read them as their base, at the input, and at some nodes more.
-        """
+        """Gradients or multipliers (B * R, L, C) of the originals, at some nodes."""
         many = count * self.count
         window = self.device.upload(np.repeat(np.arange(count, dtype=np.int32), self.count))
         below = self.network.graph.ancestors(task.node)
@@ -234,10 +258,7 @@ class StagedEngine:
             references,
             lambda i, channels, won=False: self._whole(i, channels, many),
         )
-        far = self.far is not None
-        return {
-            i: view for i, view in walk if i == 0 or far or i in also or self.differing.has_base(i)
-        }
+        return {i: view for i, view in walk if i in keep}
 
     def importance(
         self,
@@ -284,7 +305,7 @@ class StagedEngine:
             base = original.acts[i].won if won else original.acts[i].y
             assert base is not None
             how = {"source": part.source, "owner": part.owner}
-            return self.changed.view(i, channels, count, base.own, **how)
+            return self.windows[0].view(i, channels, count, base.own, **how)
 
         x = room(0, 4)
         columns = self.device.upload(np.ascontiguousarray(mutants.columns, np.float32))
@@ -300,7 +321,22 @@ class StagedEngine:
             count,
         )
         acts = self.network.forward(count, x, room)
-        pairs = count * self.count
+        pairs, source = self.pairs(part)
+        return Chunk(
+            count,
+            edits,
+            part.first,
+            part.span,
+            part.source,
+            part.owner,
+            acts,
+            pairs,
+            source,
+        )
+
+    def pairs(self, part: Part) -> tuple[Pairs, Buffer]:
+        """Mutants against every reference of their sequence, the reference fastest; sources."""
+        pairs = part.count * self.count
         window, reference, source = (self.device.allocate(4 * pairs) for _ in range(3))
         self.device.launch(
             "pair_up",
@@ -313,17 +349,7 @@ class StagedEngine:
             self.count,
             pairs,
         )
-        return Chunk(
-            count,
-            edits,
-            part.first,
-            part.span,
-            part.source,
-            part.owner,
-            acts,
-            Pairs(pairs, window, reference),
-            source,
-        )
+        return Pairs(pairs, window, reference), source
 
     def mutant_importance(self, k: int, original: Original, chunk: Chunk) -> View:
         """Contributions of mutants where they can differ from the original's (M, width, G)."""
@@ -357,8 +383,10 @@ class StagedEngine:
             )
             return m, self.far.held
 
+        differing = self.windows[1]
+
         def room(i: int, channels: int, won: bool = False) -> View:
-            return self.differing.view(
+            return differing.view(
                 i,
                 channels,
                 pairs.count,
@@ -371,4 +399,4 @@ class StagedEngine:
         seed = self.network.seed(task)
         walk = self.network.backward(seed, below, below, pairs, acts, original.references, room)
         _, m = deque(walk, maxlen=1)[0]  # what stands above is let go as the walk comes down
-        return m, self.differing
+        return m, differing

@@ -18,7 +18,7 @@ from backends.running import (
 from backends.undecided import AGREE, compare_all
 from graph.all_models import model, structures
 
-from dfim_fast.backends.cuda import far, staged
+from dfim_fast.backends.cuda import head, staged
 from dfim_fast.backends.cuda.far import pays
 from dfim_fast.backends.select import make_backend
 from dfim_fast.plan.planner import make_plan
@@ -81,13 +81,13 @@ def test_bits_of_a_hidden_head_whatever_the_batches_of_units_and_mutants(monkeyp
     x, references = inputs(plan, 1)
     (wanted,) = run("emulator", plan, x, references)
     batches = []
-    basis = far.FarPart._basis
+    basis = head.Head.basis
 
-    def counted(self, top, begin, count, *rest):
-        batches.append(count)
-        return basis(self, top, begin, count, *rest)
+    def counted(self, units, columns, *rest):
+        batches.append(len(columns))
+        return basis(self, units, columns, *rest)
 
-    monkeypatch.setattr(far.FarPart, "_basis", counted)
+    monkeypatch.setattr(head.Head, "basis", counted)
     small = replace(plan, memory_limit=plan.memory_limit // 1024)
     (found,) = run("emulator", small, x, references)
     assert len(batches) > 4 and max(batches) > 1

@@ -1,4 +1,4 @@
-"""The fused walk against float64, on the emulator: chains of convolutions under a linear head."""
+"""The fused walk against float64, on the emulator: stages of convolutions, gates and pools."""
 
 from dataclasses import replace
 
@@ -8,9 +8,11 @@ from backends.cuda.emulated import needs_emulator
 from backends.running import SETTING_NAMES, SETTINGS, assert_same, few, inputs, run
 from backends.undecided import compare_all
 
-from dfim_fast.backends.cuda.fused import FusedWalk
+from dfim_fast.backends.cuda.fused import SHARE, FusedWalk
+from dfim_fast.backends.cuda.head import Head
 from dfim_fast.backends.select import make_backend
 from dfim_fast.graph.graph import Graph, GraphNode, Task
+from dfim_fast.ops.average_pool import AveragePool
 from dfim_fast.ops.base import Operator
 from dfim_fast.ops.conv import Conv
 from dfim_fast.ops.dense import Dense
@@ -48,8 +50,10 @@ class Maker:
         window = self.window(kernel, stride, dilation, pads)
         self.add(Conv(weight, self.rng.normal(0, 0.1, out), window, groups))
 
-    def pool(self, kernel, stride, pads=(0, 0), dilation=1) -> None:
-        self.add(MaxPool(self.window(kernel, stride, dilation, pads)))
+    def pool(self, kernel, stride, pads=(0, 0), dilation=1, mean=False) -> None:
+        window = self.window(kernel, stride, dilation, pads)
+        _, inside = window.indices(self.nodes[-1].shape[0])
+        self.add(AveragePool(window, 1 / inside.sum(1, keepdims=True)) if mean else MaxPool(window))
 
     def dense(self, out: int) -> None:
         size = int(np.prod(self.nodes[-1].shape))
@@ -61,19 +65,23 @@ class Maker:
         return Graph(tuple(self.nodes), tuple(tasks))
 
 
-def chain(length, *convolutions, pool=None, slope=0.0, tasks=1, seed=0) -> Graph:
-    """Convolutions (channels, kernel, dilation, pads) with gates, a pool, a dense layer."""
+def chain(length, *stages, hidden=(), slope=0.0, tasks=1, seed=0) -> Graph:
+    """Convolutions (channels, kernel, ...) with gates, ("max" or "mean", ...), dense layers."""
     made = Maker(length, seed)
-    for sizes in convolutions:
+    for sizes in stages:
+        if isinstance(sizes[0], str):
+            made.pool(*sizes[1:], mean=sizes[0] == "mean")
+            continue
         made.conv(*sizes)
         made.add(LeakyRelu(np.full((1, 1), slope)) if slope else Relu())
-    if pool:
-        made.pool(*pool)
+    for units in hidden:
+        made.dense(units)
+        made.add(Relu())
     made.dense(tasks)
     return made.graph()
 
 
-GRAPHS = {
+LINEAR = {
     "one row": lambda: chain(5, (3, 5)),
     "one position": lambda: chain(1, (2, 1)),
     "one layer": lambda: chain(21, (7, 4)),
@@ -82,16 +90,47 @@ GRAPHS = {
         17, (6, 5, 1, (2, 2)), (5, 4, 1, (1, 2)), (4, 3, 1, (2, 0))
     ),
     "dilated": lambda: chain(45, (6, 3, 2), (5, 3, 4, (4, 4)), (5, 2, 3)),
+    "strides": lambda: chain(47, (6, 4, 1, (2, 1), 2), (5, 3, 2, (3, 1), 3), (4, 2)),
     "more channels than lanes": lambda: chain(24, (33, 4), (65, 3), (34, 2)),
     "two tasks": lambda: chain(30, (6, 4), (6, 3), tasks=2),
     "leaky": lambda: chain(30, (6, 4), (6, 3), slope=0.2),
-    "pool": lambda: chain(41, (8, 5), (6, 4), pool=(4, 4)),
-    "pool that overlaps": lambda: chain(37, (8, 5), (6, 3), pool=(5, 2, (2, 2))),
-    "pool at every row": lambda: chain(30, (8, 5), pool=(3, 1)),
-    "pool with gaps": lambda: chain(33, (8, 5), (6, 3), pool=(2, 3)),
-    "pool of all rows": lambda: chain(29, (8, 5), (34, 3), pool=(23, 23)),
-    "leaky pool": lambda: chain(33, (8, 5), (6, 3), pool=(3, 2), slope=0.1, tasks=2),
+    "pool": lambda: chain(41, (8, 5), (6, 4), ("max", 4, 4)),
+    "pool that overlaps": lambda: chain(37, (8, 5), (6, 3), ("max", 5, 2, (2, 2))),
+    "pool at every row": lambda: chain(30, (8, 5), ("max", 3, 1)),
+    "pool with gaps": lambda: chain(33, (8, 5), (6, 3), ("max", 2, 3)),
+    "pool of all rows": lambda: chain(29, (8, 5), (34, 3), ("max", 23, 23)),
+    "leaky pool": lambda: chain(33, (8, 5), (6, 3), ("max", 3, 2), slope=0.1, tasks=2),
+    "mean": lambda: chain(33, (8, 5), (6, 3), ("mean", 4, 3, (1, 2)), tasks=2),
+    "mean of all rows": lambda: chain(24, (8, 5), ("mean", 20, 20)),
+    "pools between": lambda: chain(
+        61, (34, 5), ("max", 2, 2), (8, 4, 1, (1, 1)), ("max", 3, 2, (1, 0)), (6, 3)
+    ),
+    "overlapping pools, gaps, means": lambda: chain(
+        67, (8, 4), ("max", 4, 2, (1, 1)), (8, 3), ("mean", 3, 2), (7, 3), ("max", 2, 3), slope=0.1
+    ),
 }  # fmt: skip
+
+HIDDEN = {
+    "one hidden layer": lambda: chain(33, (8, 5), ("max", 5, 5), hidden=(9,)),
+    "no pool": lambda: chain(25, (6, 4), (5, 3), hidden=(12,), slope=0.1),
+    "two hidden layers, two tasks": lambda: chain(
+        40, (8, 5, 1, (2, 2)), (35, 4), ("max", 6, 4, (2, 2)), hidden=(11, 7), tasks=2
+    ),
+    "mean below": lambda: chain(40, (9, 5), ("mean", 5, 5), hidden=(10,)),
+    "pools between": lambda: chain(
+        61, (8, 5), ("max", 2, 2), (34, 4), ("max", 3, 3), (7, 3, 1, (1, 1)), ("max", 2, 2),
+        hidden=(33, 8), tasks=2,
+    ),
+    "all rows": lambda: chain(29, (8, 5), (9, 3), ("max", 23, 23), hidden=(6,)),
+}  # fmt: skip
+GRAPHS = {**LINEAR, **{f"hidden: {name}": graph for name, graph in HIDDEN.items()}}
+
+
+def some(graph: Graph, hidden: bool) -> list[int]:
+    """A few sources, or as many as a hidden head needs."""
+    if not hidden:
+        return few(graph.length)
+    return sorted({*few(graph.length), *range(1, graph.length, 3)})
 
 
 def plan_of(name: str, **settings) -> Plan:
@@ -106,14 +145,18 @@ def plan_of(name: str, **settings) -> Plan:
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("settings", SETTINGS, ids=SETTING_NAMES)
 def test_agreement_with_float64(name, settings):
-    plan = plan_of(name, sources=few(GRAPHS[name]().length), **settings)
-    assert isinstance(walkable(plan.graph, plan.tasks), Chain)
-    found = compare_all({"": plan}, *inputs(plan, 2), backend="emulator")[""]
+    plan = plan_of(name, sources=some(GRAPHS[name](), name.startswith("hidden")), **settings)
+    assert isinstance(walkable(plan.graph, plan.tasks, plan.cost.mutants), Chain)
+    found = compare_all({"": plan}, *inputs(plan, 1), backend="emulator")[""]
     assert found.good, found
 
 
 @needs_emulator
-@pytest.mark.parametrize("name", ["padded to the ends", "pool that overlaps", "leaky pool"])
+@pytest.mark.parametrize(
+    "name",
+    ["padded to the ends", "pool that overlaps", "leaky pool", "overlapping pools, gaps, means",
+     "hidden: pools between", "hidden: no pool"],
+)  # fmt: skip
 @pytest.mark.parametrize("settings", SETTINGS, ids=SETTING_NAMES)
 def test_ambiguous_bases_and_ties(name, settings):
     plan = plan_of(name, **settings)
@@ -136,14 +179,17 @@ def test_more_references_than_groups():
 
 @needs_emulator
 @pytest.mark.parametrize("extra", [{"window": 3}, {"targets": [0, 20, 36]}], ids=str)
-def test_restricted_targets(extra):
-    plan = plan_of("pool that overlaps", **extra)
+@pytest.mark.parametrize("name", ["pool that overlaps", "hidden: pools between"])
+def test_restricted_targets(name, extra):
+    plan = plan_of(name, **extra)
     found = compare_all({"": plan}, *inputs(plan, 1), backend="emulator")[""]
     assert found.good, found
 
 
 @needs_emulator
-@pytest.mark.parametrize("name", ["three layers", "pool that overlaps"])
+@pytest.mark.parametrize(
+    "name", ["three layers", "pool that overlaps", "hidden: two hidden layers, two tasks"]
+)
 @pytest.mark.parametrize("settings", SETTINGS, ids=SETTING_NAMES)
 def test_the_walk_finds_what_layers_find(name, settings, monkeypatch):
     plan = plan_of(name, **settings)
@@ -159,11 +205,20 @@ def test_the_walk_finds_what_layers_find(name, settings, monkeypatch):
 
 
 @needs_emulator
+@pytest.mark.parametrize("name", ["pool that overlaps", "hidden: pools between"])
 @pytest.mark.parametrize("settings", SETTINGS[::2], ids=SETTING_NAMES[::2])
-def test_same_bits_in_any_company_and_memory(settings):
-    plan = plan_of("pool that overlaps", **settings)
-    x, references = inputs(plan, 2)
+def test_same_bits_in_any_company_and_memory(name, settings):
+    plan = plan_of(name, **settings)
+    x, references = inputs(plan, 3)
+    x[1, :, 20:31] = 0
+    if references is not None:
+        references = references * x.max(axis=1)[:, None, None]
     together = run("emulator", plan, x, references)
+    whole = make_backend("emulator", plan)
+    assert whole.batch >= len(x) and whole.walk.tile >= 3 * plan.graph.length
+    whole.walk.tile = 7  # some hold the end of one sequence and the beginning of the next
+    for found, wanted in zip(whole.maps(x, references), together, strict=True):
+        assert_same(found, wanted)
     small = replace(plan, memory_limit=1)
     assert make_backend("emulator", small).walk.tile == 1
     for i, wanted in enumerate(together):
@@ -173,12 +228,41 @@ def test_same_bits_in_any_company_and_memory(settings):
             assert_same(found, wanted)
 
 
+@needs_emulator
+@pytest.mark.parametrize("settings", SETTINGS[::2], ids=SETTING_NAMES[::2])
+def test_bits_whatever_the_batches_of_references_and_halves_of_a_tile(settings, monkeypatch):
+    plan = plan_of("hidden: two hidden layers, two tasks", n_references=3, **settings)
+    x, references = inputs(plan, 2)
+    batches = []
+    basis = Head.basis
+
+    def counted(self, units, columns, sequences, batch, *rest):
+        batches.append((len(columns), len(sequences), len(batch)))
+        return basis(self, units, columns, sequences, batch, *rest)
+
+    monkeypatch.setattr(Head, "basis", counted)
+    wanted = run("emulator", plan, x, references)
+    ((units, *all_of),) = batches
+    assert units > 1 and all_of == [2, max(plan.n_references, 1)]
+    backend = make_backend("emulator", plan)
+    each = 4 * SHARE * plan.graph.values(backend.walk.chain.division.trunk)  # of one unit
+    for fitting in (4 * units, units, 1):  # two references; one sequence; a few mutants
+        batches.clear()
+        backend.walk.budget = each * fitting
+        for found, own in zip(backend.maps(x, references), wanted, strict=True):
+            assert_same(found, own)
+        if fitting == 4 * units:
+            assert [b[1:] for b in batches] == ([(2, 2), (2, 1)] if plan.n_references else [(2, 1)])
+        else:
+            assert len(batches) > 1 and {b[1] for b in batches} == {1}
+
+
 def refused(*steps) -> str:
     made = Maker(60)
     for step in steps:
         step(made)
     graph = made.graph()
-    why = walkable(graph, tuple(range(len(graph.tasks))))
+    why = walkable(graph, tuple(range(len(graph.tasks))), 60)
     assert isinstance(why, str)
     return why
 
@@ -190,25 +274,22 @@ def relu(made: Maker) -> None:
 @pytest.mark.parametrize(
     ("steps", "why"),
     [
-        ((lambda m: m.conv(4, 3), relu, lambda m: m.dense(3), relu, lambda m: m.dense(1)),
-         "the head is not linear at node 'n4'"),
-        ((lambda m: m.conv(4, 3, stride=2), relu, lambda m: m.dense(1)),
-         "node 'n1' (Conv) has groups or a stride"),
+        ((lambda m: m.conv(4, 3), relu, lambda m: m.dense(61), relu, lambda m: m.dense(1)),
+         "its head has 61 hidden units for 60 mutants"),
         ((lambda m: m.conv(4, 3, groups=2), relu, lambda m: m.dense(1)),
-         "node 'n1' (Conv) has groups or a stride"),
+         "node 'n1' (Conv) has groups"),
         ((lambda m: m.conv(4, 3), lambda m: m.add(Sigmoid()), lambda m: m.dense(1)),
-         "node 'n2' (Sigmoid) does not follow in a chain of convolutions and ReLUs"),
+         "node 'n2' (Sigmoid) does not follow in a chain of convolutions, ReLUs and pools"),
         ((lambda m: m.conv(4, 3), lambda m: m.add(LeakyRelu(np.full((1, 4), 0.1))),
           lambda m: m.dense(1)), "node 'n2' (LeakyRelu) has slopes of its own for each channel"),
         ((lambda m: m.conv(4, 3), relu, lambda m: m.pool(2, 2, dilation=2), lambda m: m.dense(1)),
          "node 'n3' (MaxPool) is dilated"),
-        ((lambda m: m.conv(4, 3), relu, lambda m: m.pool(2, 2), lambda m: m.conv(4, 3), relu,
-          lambda m: m.dense(1)), "node 'n4' (Conv) is not part of a plain chain"),
-        ((lambda m: m.dense(1),), "its trunk is no chain of convolutions and ReLUs"),
+        ((lambda m: m.conv(4, 3), relu, lambda m: m.pool(2, 2), lambda m: m.pool(2, 2),
+          lambda m: m.dense(1)),
+         "node 'n4' (MaxPool) does not follow in a chain of convolutions, ReLUs and pools"),
+        ((lambda m: m.dense(1),), "its trunk is no chain of convolutions, ReLUs and pools"),
         ((lambda m: m.conv(4, 3), lambda m: m.dense(1)),
-         "its trunk is no chain of convolutions and ReLUs"),
-        ((lambda m: m.conv(200, 19), relu, lambda m: m.dense(1)),
-         "its rows take 51072 bytes for each warp, 24576 are at hand"),
+         "its trunk is no chain of convolutions, ReLUs and pools"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_walked_says_why(steps, why):
@@ -216,7 +297,10 @@ def test_what_cannot_be_walked_says_why(steps, why):
 
 
 def test_the_plan_says_which():
-    assert "on a GPU: one fused walk for each position" in plan_of("pool").explain()
+    text = "on a GPU: one fused walk for each position and its three mutants"
+    assert f"{text}\n" in plan_of("pool").explain()
+    hidden = plan_of("hidden: one hidden layer").explain()
+    assert f"{text}, the rest from at most 9 hidden units\n" in hidden
     made = Maker(30)
     made.conv(4, 3)
     made.add(Sigmoid())

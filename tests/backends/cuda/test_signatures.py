@@ -8,7 +8,7 @@ import pytest
 
 from dfim_fast.backends.cuda import fused, native, shuffles, sources
 from dfim_fast.backends.cuda.layers import convolution, gates, joints, segments
-from dfim_fast.backends.cuda.signatures import KERNELS, TENSOR, TILE, VIEW, WALK, Signature
+from dfim_fast.backends.cuda.signatures import KERNELS, TENSOR, TILE, VIEW, Signature
 from dfim_fast.errors import BackendError
 from dfim_fast.plan import walk
 
@@ -43,7 +43,7 @@ def test_numbers_of_steps_joints_and_segments():
     assert numbers["STACK"] == gates.STACK
     assert numbers["LANES"] == segments.LANES == shuffles.LANES == native.LANES
     assert numbers["ALTERNATES"] == walk.ALTERNATES
-    assert numbers["WALK_SCRATCH"] == walk.SCRATCH
+    assert [numbers[name] for name in fused.POOLS] == list(range(len(fused.POOLS)))
     assert numbers["TILE_ROWS"] == convolution.TILE_ROWS
     assert numbers["LANES"] * 2 == convolution.TILE_COLUMNS
 
@@ -53,18 +53,17 @@ def test_scratch_is_declared_where_it_is_used():
     starts = [match.start() for match in ENTRY.finditer(text)] + [len(text)]
     bodies = (text[a:b] for a, b in pairwise(starts))
     bodies = {ENTRY.findall(body)[0][0]: body for body in bodies}
-    sizes = {"TILE_SCRATCH": TILE, "TENSOR_SCRATCH": TENSOR, "WALK_SCRATCH": WALK}
+    sizes = {"TILE_SCRATCH": TILE, "TENSOR_SCRATCH": TENSOR}
     for macro, size in sizes.items():
         used = {name for name, body in bodies.items() if f"scratch({macro})" in body}
         assert used == {name for name, signature in KERNELS.items() if signature.scratch == size}
     assert {s.scratch for s in KERNELS.values()} == {0, *sizes.values()}
     assert convolution.TILE_ROWS * 4 * (segments.LANES + 4) == TENSOR
     assert convolution.TILE_ROWS * 4 * segments.LANES == TILE
-    assert 4 * walk.SCRATCH == WALK
 
 
-def test_a_layer_of_the_walk_is_laid_out_as_the_table():
-    (body,) = re.findall(r"struct WalkLayer \{(.*?)\};", sources.source(), re.DOTALL)
+def test_a_stage_of_the_walk_is_laid_out_as_the_table():
+    (body,) = re.findall(r"struct WalkStage \{(.*?)\};", sources.source(), re.DOTALL)
     fields = re.findall(r"^    int (\w+);", body, re.MULTILINE)
     assert fields == list(fused.COLUMNS)
 
