@@ -340,19 +340,22 @@ DFIM_DEVICE inline void leave_rows(const View& out, int item, const WalkSpan& re
 // out: importance, 3 windows for each item, per group of references; rows that the walk does not
 // reach are the original's, or with coefficients (a hidden head) not written. x (sequences, L, 4),
 // r and g (sequences, references, L, 4): bases, and gradients of the original. reads: by source the
-// rows of the input that differ. coefficients (3 items, references, units). By item as walk_up.
+// rows of the input that differ. coefficients (3 items, references, units). By item as walk_up. An
+// item's references are split among several warps, 1 or as many as there are groups.
 DFIM_KERNEL(walk_down, 4,
             (View out, float* memory, int each, const unsigned long long* tensors,
              const int* stages, const int* spans, const int* reads, const float* slopes, int count,
              int moving, int room, const float* coefficients, const float* units, int unit_count,
              int first_sequence, int sequences, const float* x, const float* r, const float* g,
              const int* first, const int* gamma, const int* source, const int* owner, int method,
-             int projected, int shares, int references, int begin, int batch, float epsilon,
-             int items)) {
-    const int item = warp_number(4);
-    if (item >= items) {
+             int projected, int shares, int references, int begin, int batch, int splits,
+             float epsilon, int items)) {
+    const int number = warp_number(4);
+    if (number >= items * splits) {
         return;
     }
+    const int item = number / splits;
+    const int split = number % splits;
     const int mutant = item * ALTERNATES;
     const int sequence = owner[mutant];
     const int length = out.rows;
@@ -362,7 +365,7 @@ DFIM_KERNEL(walk_down, 4,
                          reinterpret_cast<const WalkSpans*>(spans) +
                              static_cast<size_t>(source[mutant]) * count,
                          slopes, count, sequence, memory + static_cast<size_t>(item) * each,
-                         moving, room},
+                         moving + split * 2 * room, room},
                         {coefficients + static_cast<size_t>(mutant) * total * unit_count, units,
                          unit_count, total, begin, batch, sequence - first_sequence, sequences},
                         references != 0,
@@ -371,7 +374,7 @@ DFIM_KERNEL(walk_down, 4,
     const WalkSpan span = reinterpret_cast<const WalkSpan*>(reads)[source[mutant]];
     const int position = first[mutant];
     const int* bases = gamma + mutant;
-    if (coefficients == nullptr && begin == 0) {
+    if (coefficients == nullptr && begin == 0 && split == 0) {
         leave_rows(out, item, span, position);
     }
     const int groups = out.channels;
@@ -379,6 +382,9 @@ DFIM_KERNEL(walk_down, 4,
     const int high = span.last > position ? span.last : position;
     const float* own = x + static_cast<size_t>(sequence) * length * BASES;
     for (int k = begin; k < begin + batch; ++k) {
+        if (k % splits != split) {
+            continue;
+        }
         const Triples dz = walk.down(k);
         WFloat arriving[ALTERNATES] = {WFloat(0.0f), WFloat(0.0f), WFloat(0.0f)};
         const float* there = r + (static_cast<size_t>(sequence) * total + k) * length * BASES;

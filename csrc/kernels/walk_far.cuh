@@ -70,7 +70,7 @@ DFIM_KERNEL(walk_far, 8,
     const WalkSpan* spans = reinterpret_cast<const WalkSpan*>(reads);
     for (int group = 0; group < groups; ++group) {
         Tile sums;
-        sums.clear(WFloat(0.0f), WFloat(0.0f));
+        sums.clear(nullptr, out.rows, part.column);
         int size = 0;
         for (int k = group; k < references; k += groups, ++size) {
             const auto row = [&](int i) -> const float* {

@@ -41,6 +41,7 @@ COLUMNS = (
     "pool_rows kept pooled"
 ).split()
 POOLS = ("NO_POOL", "MAX_POOL", "AVERAGE_POOL")  # likewise
+FULL = 1 << 12  # warps that keep a GPU busy: with fewer, each group of references gets its own
 SHARE = 4  # of the budget that the gradients of units may take: a quarter
 
 
@@ -153,7 +154,7 @@ class FusedWalk:
             if pool[0] == POOLS.index("MAX_POOL"):
                 kept += 2 * lanes * y
             moving = max(moving, lanes * max(y, dz, dv))
-        self.moving, self.room, self.each = kept, moving, kept + 2 * moving
+        self.moving, self.room, self.each = kept, moving, kept + 2 * moving * self.groups
         return np.array(table, np.int32)
 
     def _window(self, reads: np.ndarray) -> tuple[Buffer | None, int]:
@@ -376,9 +377,10 @@ class FusedWalk:
         sequence, gradients = original.acts[0].y.own, original.down[k][0].own
         reference = None if against is None else against[0].y.own
         assert sequence is not None and gradients is not None
+        splits = self.groups if tile.positions < FULL else 1
         self.device.launch(
             "walk_down",
-            tile.positions,
+            tile.positions * splits,
             out.pack(),
             tile.memory.address,
             self.each,
@@ -408,6 +410,7 @@ class FusedWalk:
             plan.n_references,
             batch.references.start,
             len(batch.references),
+            splits,
             plan.rule.epsilon,
             tile.positions,
         )

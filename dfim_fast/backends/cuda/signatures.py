@@ -260,7 +260,7 @@ KERNELS: dict[str, Signature] = {
         "const float* coefficients, const float* units, int unit_count, int first_sequence, int "
         "sequences, const float* x, const float* r, const float* g, const int* first, const int* "
         "gamma, const int* source, const int* owner, int method, int projected, int shares, int "
-        "references, int begin, int batch, float epsilon, int items",
+        "references, int begin, int batch, int splits, float epsilon, int items",
         warps=4,
     ),
     "walk_far": _signature(

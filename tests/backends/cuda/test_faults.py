@@ -126,7 +126,7 @@ from dfim_fast.backends.select import make_backend
 emulator.LIBRARY = Path({library!r})
 for name in ("max_pool_overlap_legacy.onnx", "convnext_legacy.onnx", "siamese_legacy.onnx",
              "global_max_legacy.onnx"):
-    plan = plan_for(name, n_references=2, sources=[0, 9])
+    plan = plan_for(name, n_references=2, sources=[0, 5, 9])
     x, references = inputs(plan, 1)
     (found,) = make_backend("emulator", plan).maps(x, references)
     assert np.isfinite(found.fis).all()
