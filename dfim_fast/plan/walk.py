@@ -104,8 +104,11 @@ def _stages(graph: Graph, trunk: tuple[int, ...]) -> list[Stage] | str:
         elif conv is not None and isinstance(op, (Relu, LeakyRelu)):
             found.append(Stage(conv, i))
             conv = None
-        elif conv is None and found and found[-1].top == before == found[-1].gate and isinstance(
-            op, (MaxPool, AveragePool)
+        elif (
+            conv is None
+            and found
+            and found[-1].top == before == found[-1].gate
+            and isinstance(op, (MaxPool, AveragePool))
         ):
             found[-1] = Stage(found[-1].conv, found[-1].gate, i)
         else:

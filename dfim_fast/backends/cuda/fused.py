@@ -13,34 +13,16 @@ import numpy as np
 
 from dfim_fast.backends.cuda.device import Buffer, Device
 from dfim_fast.backends.cuda.head import Head, Units
-from dfim_fast.backends.cuda.layers.convolution import AverageLayer, ConvLayer, tiles
+from dfim_fast.backends.cuda.layers.convolution import tiles
 from dfim_fast.backends.cuda.layers.layer import Value
+from dfim_fast.backends.cuda.layout import Layout
 from dfim_fast.backends.cuda.network import Acts, Network
 from dfim_fast.backends.cuda.results import Rows
 from dfim_fast.backends.cuda.staged import METHODS, Original, Part, StagedEngine
 from dfim_fast.backends.cuda.views import View
-from dfim_fast.ops.conv import Conv
-from dfim_fast.ops.leaky_relu import LeakyRelu
-from dfim_fast.ops.max_pool import MaxPool
-from dfim_fast.plan.cones import hulls
 from dfim_fast.plan.plan import Plan
-from dfim_fast.plan.walk import (
-    ALTERNATES,
-    LANES,
-    Chain,
-    Stage,
-    longest,
-    spans,
-    walkable,
-    whole_warps,
-)
+from dfim_fast.plan.walk import ALTERNATES, LANES, Chain, walkable
 
-# A stage's numbers, as csrc/kernels/walk.cuh has them; a test compares the two.
-COLUMNS = (
-    "kernel stride dilation pad inputs outputs rows pool pool_kernel pool_stride pool_pad "
-    "pool_rows kept pooled"
-).split()
-POOLS = ("NO_POOL", "MAX_POOL", "AVERAGE_POOL")  # likewise
 FULL = 1 << 12  # warps that keep a GPU busy: with fewer, each group of references gets its own
 SHARE = 4  # of the budget that the gradients of units may take: a quarter
 
@@ -111,72 +93,20 @@ class FusedWalk:
         self.head = Head(network, chain.division) if chain.units else None
         self.references = max(plan.n_references, 1)
         self.groups = max(plan.groups, 1)
-        graph, sources = network.graph, plan.sources
-        if plan.cones is None:
-            changed, differing = hulls(graph, chain.division.trunk, sources, plan.targets)
-        else:
-            changed, differing = plan.cones.changed, plan.cones.differing
-        table, reads = spans(chain, changed, differing)
-        self.spans, self.reads = self.device.upload(table), self.device.upload(reads)
-        self.stages = self.device.upload(self._stages(longest(table)))
-        slopes = [
-            float(np.ravel(op.alpha)[0]) if isinstance(op, LeakyRelu) else 0.0
-            for op in (graph.nodes[stage.gate].op for stage in chain.stages)
-        ]
-        self.slopes = self.device.upload(np.array(slopes, np.float32))
-        self.start, self.width = self._window(reads)
-        top = chain.stages[-1].top
-        start, self.top_width = changed[top].window(np.arange(len(sources)))
-        self.top_start = self.device.upload(start.astype(np.int32))
+        self.layout = Layout(network, plan, chain)
         self.trunk = {0, *(stage.gate for stage in chain.stages)}
         self.trunk |= {stage.pool for stage in chain.stages if stage.pool is not None}
         self.nodes = self.trunk | {*(() if self.head is None else self.head.first)}
         self.tile = max(1, budget // 2 // self._bytes())
 
-    def _stages(self, most: np.ndarray) -> np.ndarray:
-        """COLUMNS of every stage; ``most`` (stages, 4) rows of each kind."""
-        graph, table, kept, moving = self.network.graph, [], 0, 0
-        for stage, (z, y, dz, dv) in zip(self.chain.stages, most.tolist(), strict=True):
-            conv = graph.nodes[stage.conv].op
-            assert isinstance(conv, Conv)
-            rows, channels = conv.output_shape()
-            window, lanes = conv.window, ALTERNATES * whole_warps(channels)
-            row = [window.kernel, window.stride, window.dilation, window.pad]
-            row += [conv.weight.shape[1], channels, rows]
-            pool = [0, 0, 1, 0, rows]
-            if stage.pool is not None:
-                op = graph.nodes[stage.pool].op
-                of = op.window  # type: ignore[attr-defined]
-                kind = POOLS.index("MAX_POOL" if isinstance(op, MaxPool) else "AVERAGE_POOL")
-                pool = [kind, of.kernel, of.stride, of.pad, of.out_length]
-            table.append([*row, *pool, kept, kept + lanes * z])
-            kept += lanes * z
-            if pool[0] == POOLS.index("MAX_POOL"):
-                kept += 2 * lanes * y
-            moving = max(moving, lanes * max(y, dz, dv))
-        self.moving, self.room, self.each = kept, moving, kept + 2 * moving * self.groups
-        return np.array(table, np.int32)
-
-    def _window(self, reads: np.ndarray) -> tuple[Buffer | None, int]:
-        """First row of every source's importance that can differ, and how many do at most."""
-        length, sources = self.network.graph.length, self.plan.sources
-        if self.head is not None:
-            return None, length
-        none = reads[:, 1] < reads[:, 0]
-        first = np.where(none, sources, np.minimum(reads[:, 0], sources))
-        last = np.where(none, sources, np.maximum(reads[:, 1], sources))
-        width = int((last - first + 1).max(initial=1))
-        start = np.clip(np.minimum(first, length - width), 0, None)
-        return self.device.upload(start.astype(np.int32)), width
-
     def _bytes(self) -> int:
         """Memory that one position takes."""
         tasks = len(self.network.tasks)
-        floats = self.each + ALTERNATES * tasks * self.width * self.groups
+        floats = self.layout.each + ALTERNATES * tasks * self.layout.width * self.groups
         if self.head is not None:
             graph = self.network.graph
             hidden = sum(graph.nodes[i].shape[1] for i in self.head.nodes)
-            top = self.top_width * graph.nodes[self.chain.stages[-1].top].shape[1]
+            top = self.layout.top_width * graph.nodes[self.chain.stages[-1].top].shape[1]
             floats += ALTERNATES * (top + (2 + tasks) * self.references * hidden)
         return 4 * floats
 
@@ -204,7 +134,7 @@ class FusedWalk:
         tile, original = self._tile(engine, rows, some), rows.original
         every = Batch(range(self.references), range(1), {}, 0)
         for k in range(len(self.network.tasks)):
-            tensors = self._tensors(original, k, {})
+            tensors = self.layout.tensors(original, k, {})
             self._up(tile, original, tensors, None, rows.scores(k, some.start))
             out = self._room(tile, original.base[k])
             self._down(tile, out, original, k, tensors, None, every)
@@ -246,7 +176,8 @@ class FusedWalk:
             if basis:
                 self._contract(apart, original, now)
             for k, (out, shares) in enumerate(zip(outs, coefficients, strict=True)):
-                self._down(tile, out, original, k, self._tensors(original, k, basis), shares, now)
+                tensors = self.layout.tensors(original, k, basis)
+                self._down(tile, out, original, k, tensors, shares, now)
         for k, (task, out) in enumerate(zip(tasks, outs, strict=True)):
             for b in sequences:
                 here = apart.part(each * (b - sequences.start), each)
@@ -261,68 +192,32 @@ class FusedWalk:
         part = engine.part(rows.edits[some.start : some.stop])
         return Tile(
             part,
-            self.device.allocate(4 * self.each * (part.count // ALTERNATES)),
+            self.device.allocate(4 * self.layout.each * (part.count // ALTERNATES)),
             self.device.upload(np.ascontiguousarray(part.edits.mutants.slot[:, 1], np.int32)),
         )
 
     def _room(self, tile: Tile, base: View) -> View:
         """Importance (M, width, G) of the mutants over that of their originals."""
         part = tile.part
-        own = self.device.allocate(4 * part.count * self.width * self.groups)
-        return View(
-            base.rows, self.groups, self.width, own, base.own, self.start, part.source, part.owner
-        )
+        own = self.device.allocate(4 * part.count * self.layout.width * self.groups)
+        start, width = self.layout.start, self.layout.width
+        return View(base.rows, self.groups, width, own, base.own, start, part.source, part.owner)
 
     def _passed(self, head: Head, tile: Tile, original: Original) -> Acts:
         """Activations of the head, and the trunk's output that it reads."""
         top, part = self.chain.stages[-1].top, tile.part
         rows, channels = self.network.graph.nodes[top].shape
-        own = self.device.allocate(4 * part.count * self.top_width * channels)
+        start, width = self.layout.top_start, self.layout.top_width
+        own = self.device.allocate(4 * part.count * width * channels)
         base = original.acts[top].y.own
-        view = View(
-            rows, channels, self.top_width, own, base, self.top_start, part.source, part.owner
-        )
-        self._up(tile, original, self._tensors(original, 0, {}), view, None)
+        view = View(rows, channels, width, own, base, start, part.source, part.owner)
+        self._up(tile, original, self.layout.tensors(original, 0, {}), view, None)
         return head.forward(part.count, {top: Value(view)})
 
     def _fitting(self, units: int) -> int:
         """References whose gradients of so many units there is memory for; may be none."""
         each = 4 * max(units, 1) * self.network.graph.values(self.chain.division.trunk)
         return int(min(self.references, self.budget // SHARE // each))
-
-    def _conv(self, stage: Stage) -> ConvLayer:
-        """A convolution as it is lowered for whole passes: the weights are the same."""
-        layer = self.network.layers[stage.conv]
-        assert isinstance(layer, ConvLayer)
-        return layer
-
-    def _tensors(self, original: Original, k: int, basis: dict[int, Buffer]) -> Buffer:
-        """Addresses of all that the walk reads, in the order of csrc/kernels/walk.cuh."""
-        references, down = original.references or {}, original.down[k]
-
-        def own(view: View | None) -> int:
-            return 0 if view is None or view.own is None else view.own.address
-
-        def of(value: Value | None) -> tuple[int, int]:
-            return (0, 0) if value is None else (own(value.y), own(value.won))
-
-        def unit(i: int) -> int:
-            return basis[i].address if i in basis else 0
-
-        table = []
-        for stage in self.chain.stages:
-            conv, gate, pool = self._conv(stage), stage.gate, stage.pool
-            z, r = of(original.acts[stage.conv])[0], of(references.get(stage.conv))[0]
-            row = [z, r, own(down[gate]), unit(gate), conv.weight.address, conv.back.address]
-            if pool is None:
-                row += [0] * 7
-            else:
-                (y, won), (y_r, lost) = of(original.acts[pool]), of(references.get(pool))
-                layer = self.network.layers[pool]
-                factor = layer.factor.address if isinstance(layer, AverageLayer) else 0
-                row += [y, y_r, won, lost, own(down[pool]), unit(pool), factor]
-            table.append(row)
-        return self.device.upload(np.array(table, np.uint64))
 
     # -- launches -------------------------------------------------------------------------------
 
@@ -343,15 +238,15 @@ class FusedWalk:
             (View(0, 0, 0, None) if top is None else top).pack(),
             0 if gained is None else gained.address,
             tile.memory.address,
-            self.each,
+            self.layout.each,
             tensors.address,
-            self.stages.address,
-            self.spans.address,
-            self.slopes.address,
+            self.layout.stages.address,
+            self.layout.spans.address,
+            self.layout.slopes.address,
             len(self.chain.stages),
-            self.moving,
-            self.room,
-            self._conv(self.chain.stages[0]).bias.address,
+            self.layout.moving,
+            self.layout.room,
+            self.layout.conv(self.chain.stages[0]).bias.address,
             sequence.address,
             self.network.graph.length,
             tile.part.first.address,
@@ -383,15 +278,15 @@ class FusedWalk:
             tile.positions * splits,
             out.pack(),
             tile.memory.address,
-            self.each,
+            self.layout.each,
             tensors.address,
-            self.stages.address,
-            self.spans.address,
-            self.reads.address,
-            self.slopes.address,
+            self.layout.stages.address,
+            self.layout.spans.address,
+            self.layout.reads.address,
+            self.layout.slopes.address,
             len(self.chain.stages),
-            self.moving,
-            self.room,
+            self.layout.moving,
+            self.layout.room,
             0 if coefficients is None else coefficients.address,
             batch.basis[0].address if batch.basis else 0,
             batch.units,
@@ -461,7 +356,7 @@ class FusedWalk:
             out.pack(),
             0 if coefficients is None else coefficients.address,
             apart.address,
-            self.reads.address,
+            self.layout.reads.address,
             tile.part.first.address,
             units,
             self.references,

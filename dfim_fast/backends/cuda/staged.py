@@ -321,18 +321,8 @@ class StagedEngine:
             count,
         )
         acts = self.network.forward(count, x, room)
-        pairs, source = self.pairs(part)
-        return Chunk(
-            count,
-            edits,
-            part.first,
-            part.span,
-            part.source,
-            part.owner,
-            acts,
-            pairs,
-            source,
-        )
+        named = (part.first, part.span, part.source, part.owner)
+        return Chunk(count, edits, *named, acts, *self.pairs(part))
 
     def pairs(self, part: Part) -> tuple[Pairs, Buffer]:
         """Mutants against every reference of their sequence, the reference fastest; sources."""

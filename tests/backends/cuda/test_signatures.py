@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dfim_fast.backends.cuda import fused, native, shuffles, sources
+from dfim_fast.backends.cuda import layout, native, shuffles, sources
 from dfim_fast.backends.cuda.layers import convolution, gates, joints, segments
 from dfim_fast.backends.cuda.signatures import KERNELS, TENSOR, TILE, VIEW, Signature
 from dfim_fast.errors import BackendError
@@ -43,7 +43,7 @@ def test_numbers_of_steps_joints_and_segments():
     assert numbers["STACK"] == gates.STACK
     assert numbers["LANES"] == segments.LANES == shuffles.LANES == native.LANES
     assert numbers["ALTERNATES"] == walk.ALTERNATES
-    assert [numbers[name] for name in fused.POOLS] == list(range(len(fused.POOLS)))
+    assert [numbers[name] for name in layout.POOLS] == list(range(len(layout.POOLS)))
     assert numbers["TILE_ROWS"] == convolution.TILE_ROWS
     assert numbers["LANES"] * 2 == convolution.TILE_COLUMNS
 
@@ -65,7 +65,7 @@ def test_scratch_is_declared_where_it_is_used():
 def test_a_stage_of_the_walk_is_laid_out_as_the_table():
     (body,) = re.findall(r"struct WalkStage \{(.*?)\};", sources.source(), re.DOTALL)
     fields = re.findall(r"^    int (\w+);", body, re.MULTILINE)
-    assert fields == list(fused.COLUMNS)
+    assert fields == list(layout.COLUMNS)
 
 
 def test_a_view_is_laid_out_as_the_compilers_lay_it_out():
