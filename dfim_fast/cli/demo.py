@@ -15,10 +15,8 @@ MAPPED, DRAWN = 8, 3  # sequences with maps of every base, and those of them wit
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")] = Path("dfim_demo"),
     threads: o.Threads = None,
-    overwrite: Annotated[bool, typer.Option(
-        "--overwrite", help="Replace an earlier result, when this one is complete.")] = False,
-    quiet: Annotated[bool, typer.Option(
-        "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Find out which motifs a small model reads together: the paper's section 3.1 in a minute.
 

@@ -18,10 +18,8 @@ def map_sequences(
         metavar="FILES", help="ONNX file of the model, or those of several folds; then a FASTA, "
         "plain or gzipped, where --bed and --genome are not given.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
-    bed: Annotated[Path | None, typer.Option(
-        help="BED regions; one sequence around the centre of each.")] = None,
-    genome: Annotated[Path | None, typer.Option(
-        help="FASTA the regions are cut from, with its .fai index.")] = None,
+    bed: o.RegionsBed = None,
+    genome: o.RegionsGenome = None,
     sequence_length: o.SequenceLength = None,
     target: o.Target = "logit",
     strands: o.Strands = "joint",
@@ -41,15 +39,14 @@ def map_sequences(
     window: o.Window = None,
     n_null: Annotated[int, typer.Option(
         min=1, help="Dinucleotide-shuffled copies of each sequence to make the null from.")] = 1,
-    null_model: Annotated[str, typer.Option(
-        help="empirical: count null values; gaussian: fit them, as the paper does.")] = "empirical",
+    null_model: o.NullModel = "empirical",
     pool: Annotated[str, typer.Option(
         help="Null values that judge a score, of the same: task, sequence or global.")] = "task",
     family: Annotated[str, typer.Option(
         help="Tests corrected together, likewise: task, sequence or global.")] = "task",
     correction: Annotated[str, typer.Option(
         help="bh (Benjamini-Hochberg), by (Benjamini-Yekutieli) or decoy.")] = "bh",
-    alpha: Annotated[float, typer.Option(help="Level of significance.")] = 0.05,
+    alpha: o.Alpha = 0.05,
     random_state: o.RandomState = 0,
     figures: Annotated[int, typer.Option(min=0, help="Sequences to draw, strongest first.")] = 5,
     top: Annotated[int, typer.Option(min=0, help="Rows of the table, strongest first.")] = 100_000,
@@ -57,10 +54,8 @@ def map_sequences(
     memory_limit: o.MemoryLimit = None,
     threads: o.Threads = None,
     report: o.Report = True,
-    overwrite: Annotated[bool, typer.Option(
-        "--overwrite", help="Replace an earlier result, when this one is complete.")] = False,
-    quiet: Annotated[bool, typer.Option(
-        "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Map how mutating each base changes the importance of every other, and judge it.
 

@@ -17,13 +17,11 @@ def motif_pairs(
         "FASTA, where --bed and --genome are not given; a table of features (BED, "
         "sequence/start/end/name, fimo.tsv, Fi-NeMo hits), where --motifs is not given.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
-    bed: Annotated[Path | None, typer.Option(
-        help="BED regions; one sequence around the centre of each.")] = None,
-    genome: Annotated[Path | None, typer.Option(
-        help="FASTA the regions are cut from, with its .fai index.")] = None,
+    bed: o.RegionsBed = None,
+    genome: o.RegionsGenome = None,
     motifs: Annotated[Path | None, typer.Option(
         help="Find the features: scan for the motifs of a MEME, JASPAR or HOMER file.")] = None,
-    threshold: Annotated[float, typer.Option(help="Largest p of a hit of --motifs.")] = 1e-4,
+    threshold: o.Threshold = 1e-4,
     source: Annotated[str, typer.Option(
         help="What a source motif becomes: background, zeros, shuffle, nucleotide (every single "
         "change), replacement (the features' column), or a DNA string.")] = "background",
@@ -53,20 +51,16 @@ def motif_pairs(
     n_null: Annotated[int, typer.Option(min=1, help="Shuffles of each sequence.")] = 1,
     n_matched: Annotated[int, typer.Option(
         min=1, help="Spans without a motif for each source motif.")] = 5,
-    null_model: Annotated[str, typer.Option(
-        help="empirical: count null values; gaussian: fit them, as the paper does.")] = "empirical",
-    correction: Annotated[str, typer.Option(
-        help="bh (Benjamini-Hochberg) or by (Benjamini-Yekutieli).")] = "bh",
-    alpha: Annotated[float, typer.Option(help="Level of significance.")] = 0.05,
+    null_model: o.NullModel = "empirical",
+    correction: o.Correction = "bh",
+    alpha: o.Alpha = 0.05,
     random_state: o.RandomState = 0,
     backend: o.BackendName = "auto",
     memory_limit: o.MemoryLimit = None,
     threads: o.Threads = None,
     report: o.Report = True,
-    overwrite: Annotated[bool, typer.Option(
-        "--overwrite", help="Replace an earlier result, when this one is complete.")] = False,
-    quiet: Annotated[bool, typer.Option(
-        "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Take each motif away and read what every other motif of its sequence loses.
 

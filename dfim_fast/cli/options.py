@@ -137,6 +137,31 @@ BackendName = Annotated[
         "--backend", help="auto, numba, reference, cupy or native; info says which can run."
     ),
 ]
+RegionsBed = Annotated[
+    Path | None, typer.Option(help="BED regions; one sequence around the centre of each.")
+]
+RegionsGenome = Annotated[
+    Path | None, typer.Option(help="FASTA the regions are cut from, with its .fai index.")
+]
+Threshold = Annotated[float, typer.Option(help="Largest p of a hit of --motifs.")]
+Flank = Annotated[int, typer.Option(min=0, help="Bases read on each side of a variant; 0 for all.")]
+NullModel = Annotated[
+    str,
+    typer.Option(
+        help="empirical: count null values; gaussian: fit them, as the paper does."
+    ),
+]
+Correction = Annotated[
+    str, typer.Option(help="bh (Benjamini-Hochberg) or by (Benjamini-Yekutieli).")
+]
+Alpha = Annotated[float, typer.Option(help="Level of significance.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace an earlier result, when this one is complete."),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")
+]
 RandomState = Annotated[int, typer.Option(help="Seed of all shuffles.")]
 
 

@@ -22,9 +22,8 @@ def score_regions(
     motifs: Annotated[Path | None, typer.Option(
         help="With --bed: score pairs of the motifs of a MEME, JASPAR or HOMER file, not whole "
         "maps.")] = None,
-    threshold: Annotated[float, typer.Option(help="Largest p of a hit of --motifs.")] = 1e-4,
-    flank: Annotated[int, typer.Option(
-        min=0, help="Bases read on each side of a variant; 0 for all.")] = 15,
+    threshold: o.Threshold = 1e-4,
+    flank: o.Flank = 15,
     resume: Annotated[bool, typer.Option(
         "--resume", help="Go on with a store that was begun; begin it if there is none.")] = False,
     fit: Annotated[str, typer.Option(
@@ -55,16 +54,14 @@ def score_regions(
     null_regions: Annotated[int, typer.Option(
         min=1, help="Regions, drawn at random, whose shuffles make the null.")] = 1000,
     n_null: Annotated[int, typer.Option(min=1, help="Shuffles of each of them.")] = 1,
-    null_model: Annotated[str, typer.Option(
-        help="empirical: count null values; gaussian: fit them, as the paper does.")] = "empirical",
+    null_model: o.NullModel = "empirical",
     pool: Annotated[str, typer.Option(
         help="Null values that judge a score, of the same: task, distance (and task) or "
         "global.")] = "task",
     family: Annotated[str, typer.Option(
         help="Tests corrected together: task or global.")] = "task",
-    correction: Annotated[str, typer.Option(
-        help="bh (Benjamini-Hochberg) or by (Benjamini-Yekutieli).")] = "bh",
-    alpha: Annotated[float, typer.Option(help="Level of significance.")] = 0.05,
+    correction: o.Correction = "bh",
+    alpha: o.Alpha = 0.05,
     top: Annotated[int, typer.Option(
         min=0, help="Interactions kept of each region, task and bin of distance, strongest "
         "first.")] = 100,
@@ -105,8 +102,7 @@ def score_regions(
         "load cuda'; repeat for several.")] = None,
     slurm_interface: Annotated[str | None, typer.Option(
         metavar="NAME", help="Network that the jobs and this machine share, such as ib0.")] = None,
-    quiet: Annotated[bool, typer.Option(
-        "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Score the regions of a genome, however many, and keep what is significant.
 
@@ -116,6 +112,7 @@ def score_regions(
     is under way, too. In the store, results holds interactions.parquet (the significant ones),
     regions.zarr (for every region its attributions, and for every source its strongest
     interaction), the histograms that scores were judged by, and summary.txt; log holds times.
+    More, on clusters too: dfim-fast guide genome_scale.
     """
     settings = {
         "method": method, "references": o.references(references), "n_references": n_references,

@@ -17,8 +17,7 @@ def variants(
         help="FASTA the variants were called on, with its .fai index.")],
     vcf: Annotated[Path, typer.Option(help="Variants: VCF, plain or gzipped, or BCF.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
-    flank: Annotated[int, typer.Option(
-        min=0, help="Bases read on each side of a variant; 0 for all.")] = 15,
+    flank: o.Flank = 15,
     explain: Annotated[bool, typer.Option(
         "--explain", help="Split each effect exactly into the variant itself, each motif, and the "
         "rest.")] = False,
@@ -26,7 +25,7 @@ def variants(
         help="Motifs for --explain, on the genome: BED, a table, or Fi-NeMo hits.")] = None,
     motifs: Annotated[Path | None, typer.Option(
         help="Or scan for the motifs of a MEME, JASPAR or HOMER file.")] = None,
-    threshold: Annotated[float, typer.Option(help="Largest p of a hit of --motifs.")] = 1e-4,
+    threshold: o.Threshold = 1e-4,
     figures: Annotated[int, typer.Option(
         min=0, help="Variants to draw with --explain, strongest effect first.")] = 5,
     sequence_length: o.SequenceLength = None,
@@ -48,10 +47,8 @@ def variants(
     memory_limit: o.MemoryLimit = None,
     threads: o.Threads = None,
     report: o.Report = True,
-    overwrite: Annotated[bool, typer.Option(
-        "--overwrite", help="Replace an earlier result, when this one is complete.")] = False,
-    quiet: Annotated[bool, typer.Option(
-        "--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
 ) -> None:  # fmt: skip
     """Say which bases and motifs gain or lose importance with each allele of a VCF.
 

@@ -1,5 +1,7 @@
 """`dfim-fast score`: a store, how to go on with it, and what it refuses."""
 
+import re
+
 import pysam
 import pytest
 
@@ -68,6 +70,16 @@ def test_what_is_refused_leaves_nothing(score, tmp_path, more, text):
     assert text in ran.err
     assert ran.err.count("\n") == 1
     assert not (tmp_path / "store").exists()
+
+
+def test_the_progress_bar_has_rate_and_time_left(score, given, tmp_path):
+    ran = score("--bed", given / "r.bed", "--chunk", "1")
+    assert ran.code == 0, ran.err
+    bars = [line for line in re.split(r"[\r\n]", ran.err) if line.startswith("score:")]
+    assert "| 0/3 [" in bars[0]
+    assert re.search(r"100%\|.*\| 3/3 \[\d\d:\d\d<\d\d:\d\d, +[\d.]+ regions/s\]", bars[-1])
+    parts = tmp_path / "store" / "log" / "log.txt"
+    assert "begun: 3 of 3 regions to do, in 3 chunks" in parts.read_text()
 
 
 def test_its_report(cli, score, given, tmp_path):
