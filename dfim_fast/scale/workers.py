@@ -30,6 +30,7 @@ from dfim_fast.errors import BackendError
 from dfim_fast.plan.processors import processors
 
 RETRIES = 3  # a chunk whose worker died as often is not handed out again
+_TICKETS: list[Any] = []  # kept: a worker that is starting, no longer needed, still looks for it
 AHEAD = 2  # chunks under way for each worker: one at work, one waiting
 _BLAS_AND_NUMBA = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"
@@ -159,9 +160,11 @@ class Processes:
                 "call under: if __name__ == '__main__':"
             )
         spawn = multiprocessing.get_context("spawn")
+        ticket = spawn.Value("i", 0)
+        _TICKETS.append(ticket)
         pool = ProcessPoolExecutor(
             self.workers, mp_context=spawn, initializer=_begin,
-            initargs=(self.threads, self.devices, spawn.Value("i", 0)),
+            initargs=(self.threads, self.devices, ticket),
         )  # fmt: skip
         for _ in range(self.workers):
             pool.submit(_load, modules)

@@ -133,6 +133,19 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     assert "put its call under: if __name__ == '__main__':" in ended.stderr
 
 
+def test_workers_that_are_begun_for_nothing_end_without_a_word():
+    code = (
+        "from dfim_fast.scale.workers import Processes\n"
+        "if __name__ == '__main__':\n"
+        "    runner = Processes(2); runner.begin('json'); del runner"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_gpus_that_are_named(monkeypatch):
     monkeypatch.setattr("dfim_fast.scale.workers.has_driver", lambda: True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,GPU-77,-1")
