@@ -11,11 +11,8 @@ from functools import cache
 
 from dfim_fast.backends.base import Backend
 from dfim_fast.errors import BackendError, SettingsError
+from dfim_fast.plan import gpu
 from dfim_fast.plan.plan import Plan
-
-# Multiply-adds of a sequence from which a GPU is worth its start (seconds, for the context and for
-# compiling) and its launches. Not measured yet: no GPU has run this.
-GPU_PAYS = 3e8
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,17 @@ BACKENDS = {
 }
 
 
-def make_backend(name: str, plan: Plan) -> Backend:
+def make_backend(name: str, plan: Plan, sequences: int | None = None) -> Backend:
     """The backend of that name; "auto" takes the fastest one there is.
 
     An option may follow the name: "cupy:tf32".
+
+    Parameters
+    ----------
+    name : str
+    plan : Plan
+    sequences : int, optional
+        How many there will be, for "auto"; None for very many.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def make_backend(name: str, plan: Plan) -> Backend:
         For an unknown name or option.
     """
     if name == "auto":
-        return _fastest(plan)
+        return _fastest(plan, sequences)
     whole, (name, *option) = name, name.split(":", 1)
     if name not in BACKENDS:
         raise SettingsError(
@@ -135,9 +139,9 @@ def why_not(name: str) -> str | None:
     return None
 
 
-def _fastest(plan: Plan) -> Backend:
-    """A GPU's backend where there is a GPU and the plan is large enough, else the CPU's."""
-    if plan.rule.plain and plan.cost.planned >= GPU_PAYS and has_driver():
+def _fastest(plan: Plan, sequences: int | None) -> Backend:
+    """A GPU's backend where there is a GPU and the work is large enough, else the CPU's."""
+    if plan.rule.plain and has_driver() and gpu.pays(plan, sequences):
         for name, entry in BACKENDS.items():
             if entry.gpu:
                 try:

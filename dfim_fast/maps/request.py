@@ -153,6 +153,7 @@ def make_request(
                 memory_limit=memory_limit,
                 threads=threads,
             ),
+            len(x),
         )
         for graph in model.graphs
     ]

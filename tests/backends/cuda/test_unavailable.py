@@ -129,7 +129,7 @@ def test_out_of_memory():
 
 def test_auto_says_once_why_it_leaves_a_gpu_alone(monkeypatch):
     plan = plan_for("basset_legacy.onnx", sources=[0], n_references=1)
-    monkeypatch.setattr(select, "GPU_PAYS", 0.0)
+    monkeypatch.setattr(select.gpu, "pays", lambda plan, sequences: True)
     monkeypatch.setattr(select, "has_driver", lambda: True)
     monkeypatch.setitem(sys.modules, "cupy", None)
     monkeypatch.setitem(sys.modules, "dfim_fast._native", None)
@@ -149,10 +149,11 @@ def test_auto_takes_the_gpu_where_it_pays(monkeypatch):
     monkeypatch.setattr(select, "has_driver", lambda: True)
     chosen = SimpleNamespace(CupyBackend=lambda plan: SimpleNamespace(name="cupy"))
     monkeypatch.setitem(sys.modules, "dfim_fast.backends.cuda.cupy_gpu", chosen)
-    monkeypatch.setattr(select, "GPU_PAYS", plan.cost.planned)
-    assert select.make_backend("auto", plan).name == "cupy"
-    monkeypatch.setattr(select, "GPU_PAYS", plan.cost.planned + 1)
-    assert select.make_backend("auto", plan).name == "numba"
+    asked = []
+    monkeypatch.setattr(select.gpu, "pays", lambda *of: asked.append(of) or len(asked) == 1)
+    assert select.make_backend("auto", plan, 7).name == "cupy"
+    assert select.make_backend("auto", plan, 8).name == "numba"
+    assert asked == [(plan, 7), (plan, 8)]
 
 
 def test_every_backend_is_available_or_says_why_not():
