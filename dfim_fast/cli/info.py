@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from dfim_fast.cli import options as o
 
 
 def info(
-    models: o.ModelPaths,
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[MODEL]", help="ONNX file, or those of several folds; none: backends alone."
+        ),
+    ] = None,
     sequence_length: o.SequenceLength = None,
     target: o.Target = "logit",
     strands: o.Strands = "joint",
@@ -29,14 +37,18 @@ def info(
     """Say what a model is: layers, reach, tasks, backends, and the work that its maps take.
 
     A model with nodes that are not supported is answered with a list of all of them. Of several
-    models, folds of one question, each is described.
+    models, folds of one question, each is described. Without a model: which backends can run here,
+    and why the others cannot.
     """
     import numpy as np
 
     from dfim_fast.plan.plan import compares
     from dfim_fast.plan.planner import make_plan
-    from dfim_fast.scale.model_info import about
+    from dfim_fast.scale.model_info import about, backends
 
+    if not models:
+        typer.echo("\n".join(["Backends", *backends()]))
+        return
     given = o.references(references)
     network = o.load(
         models, sequence_length, target, strands, output_range, reverse_complement, constant

@@ -87,7 +87,7 @@ def test_version_and_help(cli):
     ("arguments", "line"),
     [
         (("mpa",), "No such command 'mpa'. Did you mean 'map'? See dfim-fast --help"),
-        (("info",), "See dfim-fast info --help"),
+        (("map",), "See dfim-fast map --help"),
         (("info", "a", "--wndow", "3"), "See dfim-fast info --help"),
     ],
 )

@@ -27,6 +27,15 @@ def test_it_says_what_the_model_is(cli, model):
     assert any("20 references" in line for line in lines)
 
 
+def test_backends_without_a_model(cli, model):
+    ran = cli("info")
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0] == "Backends" and lines[-1].startswith("  CUDA devices: ")
+    assert set(lines) <= set(cli("info", model).out.splitlines())
+    assert len(lines) == 2 + 5
+
+
 def test_a_mutation_widens_from_layer_to_layer(cli, model):
     lines = cli("info", model.with_name("dilated_residual_dynamo.onnx")).out.splitlines()
     layers = [line.split("x ")[-1].split() for line in lines if " from " in line]

@@ -16,6 +16,7 @@ from dfim_fast.errors import BackendError
 from dfim_fast.plan.plan import Plan
 
 LANES = 32
+KEPT = "_kept"  # the module's attribute: addresses of free memory by size
 
 
 def load() -> Any:
@@ -41,13 +42,14 @@ def load() -> Any:
 
 
 class NativeDevice(Device):
-    """The current CUDA device. Memory that is given back is kept for the next of that size."""
+    """The current CUDA device. Memory that is given back is kept for the next of that size, by the
+    module, so that it serves the backends of later calls too."""
 
     name = "native"
 
     def __init__(self) -> None:
         self.module = load()
-        self.kept: dict[int, list[int]] = defaultdict(list)
+        self.kept: dict[int, list[int]] = vars(self.module).setdefault(KEPT, defaultdict(list))
 
     def _allocate(self, nbytes: int) -> Buffer:
         kept = self.kept[nbytes]
@@ -96,7 +98,8 @@ class NativeDevice(Device):
         return lambda: float(self.module.seconds_since(begin))
 
     def free_memory(self) -> int:
-        return int(self.module.free_memory())
+        kept = sum(nbytes * len(free) for nbytes, free in self.kept.items())
+        return int(self.module.free_memory()) + kept
 
 
 class NativeBackend(CudaBackend):

@@ -242,6 +242,8 @@ def test_native_memory_of_other_sizes_is_given_back_where_it_runs_out(monkeypatc
     first = device.allocate(1000)
     del first
     assert len(behind.live) == 1
+    assert native.NativeDevice().allocate(1000).address in behind.live  # a later call's device
+    assert len(behind.live) == 1 and device.free_memory() == FREE + 1024
     refusals = [0]
 
     def allocate(nbytes):
