@@ -36,11 +36,12 @@ from dfim_fast.sequence.random import content_keys
 from dfim_fast.sequence.shuffle import Shuffled
 
 SHARE = 0.5  # of the free memory, where no limit was asked for
-# Of the budget that the originals of a batch may take, and its results: an eighth each. Half is for
-# the mutants of one launch, a quarter for the basis of a hidden head.
-OWN_SHARE = 8
+# Of the budget that the originals of a batch may take, and its results: a sixteenth each, and two
+# batches are on the way at a time. Half is for the mutants of one launch, a quarter for the basis of
+# a hidden head.
+OWN_SHARE = 16
 FULL = 1 << 17  # mutants against references that keep a GPU busy
-MOST = 32  # sequences of a batch
+MOST = 16  # sequences of a batch
 PRECISIONS = {"": 0, "tf32": 1, "3xtf32": 3}  # products on tensor cores; none: float32
 
 
