@@ -37,8 +37,8 @@ from dfim_fast.sequence.shuffle import Shuffled
 
 SHARE = 0.5  # of the free memory, where no limit was asked for
 # Of the budget that the originals of a batch may take, and its results: a sixteenth each, and two
-# batches are on the way at a time. Half is for the mutants of one launch, a quarter for the basis of
-# a hidden head.
+# batches are on the way at a time. Half is for the mutants of one launch, a quarter for the basis
+# of a hidden head.
 OWN_SHARE = 16
 FULL = 1 << 17  # mutants against references that keep a GPU busy
 MOST = 16  # sequences of a batch
