@@ -179,12 +179,14 @@ def undecided(passes: Passes, acts: Any, references: list[Any], rule: Rule) -> b
         near = UNDECIDED * np.abs(x).max()
         if isinstance(node.op, MaxPool):
             index, inside = node.op.window.indices(x.shape[1])
-            entries = np.where(inside[:, :, None], x[0][index], -np.inf)
-            if entries.shape[1] > 1:
-                ordered = np.sort(entries, axis=1)
-                gap = ordered[:, -1] - ordered[:, -2]
-                if ((gap < near) & (ordered[:, -1] != 0)).any():
-                    return True
+            # a reference's winner counts as much as the sequence's own
+            for one in (x, *(r[node.inputs[0]] for r in references)):
+                entries = np.where(inside[:, :, None], one[0][index], -np.inf)
+                if entries.shape[1] > 1:
+                    ordered = np.sort(entries, axis=1)
+                    gap = ordered[:, -1] - ordered[:, -2]
+                    if ((gap < near) & (ordered[:, -1] != 0)).any():
+                        return True
         elif (np.abs(x) < near).any():
             return True
         for r in references:
