@@ -33,7 +33,8 @@ def gpu_seconds(plan: Plan) -> float:
     """Of one sequence of several, once the device is ready."""
     tasks, nodes = len(plan.tasks), len(plan.graph.needed(plan.tasks))
     launches = nodes * (1 + tasks) * 2  # originals and mutants, forward and down
-    rate = LAYERS if isinstance(walkable(plan.graph, plan.tasks), str) else WALK
+    chain = walkable(plan.graph, plan.tasks, plan.cost.mutants)
+    rate = LAYERS if isinstance(chain, str) else WALK
     cells = tasks * 4 * plan.targets.size * (1 + (plan.groups > 1))
     return launches * LAUNCH + plan.cost.planned / rate + 4 * cells / COPIED
 

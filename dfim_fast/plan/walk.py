@@ -118,15 +118,15 @@ def _stages(graph: Graph, trunk: tuple[int, ...]) -> list[Stage] | str:
     return found
 
 
-def walkable(graph: Graph, tasks: tuple[int, ...], mutants: int | None = None) -> Chain | str:
+def walkable(graph: Graph, tasks: tuple[int, ...], mutants: int) -> Chain | str:
     """The chain of a plan's tasks, or the line that says what cannot be walked.
 
     Parameters
     ----------
     graph : Graph
     tasks : tuple of int
-    mutants : int, optional
-        Of a sequence: with a hidden head they have to be as many as its units. None: enough.
+    mutants : int
+        Of a sequence: with a hidden head they have to be as many as its units.
     """
     division = split(graph, tasks)
     if isinstance(division, str):
@@ -139,7 +139,7 @@ def walkable(graph: Graph, tasks: tuple[int, ...], mutants: int | None = None) -
     units = 0
     if not all(graph.nodes[i].op.linear for i in division.head):
         units = sum(graph.nodes[i].shape[1] for i in entries(graph, division))
-    if mutants is not None and units > mutants:
+    if units > mutants:
         return f"its head has {units} hidden units for {mutants} mutants"
     return Chain(tuple(stages), division, units)
 

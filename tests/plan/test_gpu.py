@@ -35,10 +35,12 @@ def test_what_is_counted(plan):
     assert events == pytest.approx(gpu.EACH + planned / gpu.EVENTS)
     assert dense == pytest.approx(gpu.EACH + planned / gpu.DENSE)
     # by hand: nodes up and down twice over, five groups' errors beside the scores
-    nodes = len(plan.graph.needed(plan.tasks))
-    cells = 2 * 4 * plan.graph.length**2
-    wanted = 4 * nodes * gpu.LAUNCH + planned / gpu.LAYERS + 4 * cells / gpu.COPIED
-    assert gpu.gpu_seconds(plan) == pytest.approx(wanted)
+    branches = plan_for("siamese_legacy.onnx", n_references=5)
+    for other, rate in ((plan, gpu.WALK), (branches, gpu.LAYERS)):
+        nodes = len(other.graph.needed(other.tasks))
+        cells = 2 * 4 * other.graph.length**2
+        wanted = 4 * nodes * gpu.LAUNCH + other.cost.planned / rate + 4 * cells / gpu.COPIED
+        assert gpu.gpu_seconds(other) == pytest.approx(wanted)
     assert gpu.gpu_seconds(plan_for("global_max_legacy.onnx", method="gradient")) > 0
 
 
