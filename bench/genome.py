@@ -295,7 +295,8 @@ def plan(found: dict[str, Any]) -> dict[str, Any]:
         }
     return {"regions": REGIONS, "null_regions": NULLS, "one_gpu": "not measured", "cases": rows,
             "assumes": "one thread a worker; all cores as fast as one here while both are busy; "
-                       "workers compute while the parent writes"}
+                       "workers compute while the parent writes; bytes a region as in the run "
+                       "measured, whose fixed part makes them an upper bound"}
 
 
 def main() -> None:
