@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfim_fast.errors import InputError, SettingsError
-from dfim_fast.io.genome import Genome, fetch, open_genome, quiet_htslib
+from dfim_fast.io.genome import Genome, TwoBit, fetch, open_genome, quiet_htslib
 from dfim_fast.io.text import read_lines
 from dfim_fast.plan.planner import whole_number
 
@@ -117,10 +117,12 @@ class Windows:
         wanted = inside[1] - inside[0]
         if len(bases) != wanted or other:
             found = f"letter {other.group()!r}" if other else f"{len(bases)} bases"
+            advice = "it is damaged: make it with faToTwoBit or fetch it again"
+            if not isinstance(genome, TwoBit):
+                advice = f"its index may be of another file; run: samtools faidx {self.genome}"
             raise InputError(
                 f"{self.bed}, line {self.line[row]}: {self.name(row)}: {self.genome} gives "
-                f"{found}, wanted {wanted} bases of DNA; its index may be of another file; "
-                f"run: samtools faidx {self.genome}"
+                f"{found}, wanted {wanted} bases of DNA; {advice}"
             )
         bases = "N" * (inside[0] - start) + bases + "N" * (end - inside[1])
         return bases.translate(_COMPLEMENT)[::-1] if self.reverse[row] else bases

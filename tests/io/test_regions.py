@@ -110,6 +110,16 @@ def test_refusals(tmp_path, genome):
         read_windows(_bed(tmp_path, ("chr9", 4, 10)), genome, 6)
 
 
+def test_a_two_bit_file_that_ends_early(tmp_path):
+    path = tmp_path / "genome.2bit"
+    write_two_bit(path, {"chr1": CHR1, "chr2": CHR2 * 10})
+    path.write_bytes(path.read_bytes()[: -len(CHR2) * 2])
+    bed = _bed(tmp_path, ("chr1", 4, 10), ("chr2", len(CHR2) * 9, len(CHR2) * 9 + 6))
+    text = r"line 2: chr2:\d+-\d+: .*genome.2bit gives 0 bases, .*: make it with faToTwoBit"
+    with pytest.raises(InputError, match=text):
+        read_windows(bed, path, 6).sequences()
+
+
 @pytest.mark.parametrize("keep", [4, 15, 40])
 def test_damaged_two_bit(tmp_path, keep):
     path = tmp_path / "genome.2bit"
