@@ -18,6 +18,7 @@ from dfim_fast.scale.workers import AHEAD, Task
 CONNECT_SECONDS = 30
 SAY_SECONDS = 10  # of waiting without a word
 LOOK_SECONDS = 1.0  # from one look at what else happened to the next
+ASKED = 5  # times that all workers are asked, while some go
 MISSING = "{package} is not installed, which schedulers need; run: pip install 'dfim_fast[cluster]'"
 _SAME = ("dfim_fast", "numpy", "numba")  # numbers may differ where these do
 _PLUGIN = "dfim-fast-"
@@ -178,7 +179,7 @@ def _bring(client: Any, name: str, task: Task, key: str) -> None:
         If one cannot.
     """
     try:
-        client.register_plugin(_holder(task), name=key)
+        _all_of_them(client, lambda: client.register_plugin(_holder(task), name=key))
     except Exception as error:  # what a worker says, as a bare Exception
         raise BackendError(
             f"scheduler {name}: a worker cannot take up the run ({one_line(error)}); start workers "
@@ -230,9 +231,10 @@ def _holder(task: Task) -> Any:
             with self.lock:  # a chunk uses all of its worker's threads
                 if not self.ready:
                     refuse_unlike(self.address, {"dfim_fast": self.version}, _own_version())
-                    self.task.setup()
-                    self.ready = True
                 try:
+                    if not self.ready:
+                        self.task.setup()
+                        self.ready = True
                     return self.task(chunk)
                 except DfimError as error:  # a file may be missing there alone
                     raise type(error)(f"worker {self.address}: {error}") from None
@@ -271,10 +273,22 @@ def refuse_unlike(where: str, wanted: Mapping[str, Any], found: Mapping[str, Any
 
 def _check_alike(client: Any) -> None:
     """Refuse workers that are there with other versions than this process."""
-    versions = client.get_versions(packages=list(_SAME))
+    versions = _all_of_them(client, lambda: client.get_versions(packages=list(_SAME)))
     own = _versions(versions["client"])
     for address, found in versions["workers"].items():
         refuse_unlike(address, own, _versions(found))
+
+
+def _all_of_them(client: Any, ask: Callable[[], Any]) -> Any:
+    """Ask all workers something; once more, and again, where one of them goes meanwhile."""
+    for _ in range(ASKED - 1):
+        try:
+            return ask()
+        except OSError:
+            if client.status != "running":
+                raise
+            time.sleep(LOOK_SECONDS)
+    return ask()
 
 
 def _versions(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,5 +125,5 @@ def test_index_of_another_file(tmp_path, genome, capfd, index, region, message):
 
 @pytest.mark.parametrize("length", [0, -6, 6.0, None, True])
 def test_bad_length(tmp_path, genome, length):
-    with pytest.raises(SettingsError, match=r"length=.*: pass an integer of at least 1"):
+    with pytest.raises(SettingsError, match=r"length=.*: wanted a whole number, 1 or more"):
         read_regions(_bed(tmp_path, "chr1\t4\t10"), genome, length)

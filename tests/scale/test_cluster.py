@@ -59,7 +59,10 @@ def test_errors_are_one_line(tmp_path, scheduler, monkeypatch):
     with pytest.raises(InputError, match=r"^worker tcp://\S+: chunk 5: not wanted$"):
         list(DaskRunner(scheduler).run(Refusing(tmp_path), [5]))
     with pytest.raises(InputError, match=r"^worker tcp://\S+: \[Errno 13\] Permission denied"):
-        list(DaskRunner(scheduler).run(Unreadable(tmp_path), [5]))
+        (tmp_path / "own").mkdir()
+        list(DaskRunner(scheduler).run(Unreadable(tmp_path / "own"), [5]))
+    with pytest.raises(InputError, match=r"^worker tcp://\S+: .* No such file or directory"):
+        list(DaskRunner(scheduler).run(Square(tmp_path / "none"), [5]))
     monkeypatch.setattr(module, "CONNECT_SECONDS", 0.2)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
         with pytest.raises(BackendError, match=r"cannot be reached .*; check the address") as error:
@@ -99,6 +102,7 @@ def _version(version):
 
 def test_workers_in_another_environment_are_refused(tmp_path, scheduler):
     with distributed.Client(scheduler, set_as_default=False) as client:
+        client.wait_for_workers(2)  # those of an earlier test were killed
         before = client.run(_version, "0.0.1").popitem()[1]
         with pytest.raises(BackendError, match=r"has dfim_fast 0.0.1, wanted .* as here; start wo"):
             list(DaskRunner(scheduler).run(Square(tmp_path), [5]))
@@ -115,6 +119,26 @@ def test_workers_in_another_environment_are_refused(tmp_path, scheduler):
 def test_a_worker_of_another_version_that_comes_later_is_refused():
     with pytest.raises(BackendError, match=r"worker tcp://x:1: has dfim_fast 2, wanted 1 as here"):
         module.refuse_unlike("tcp://x:1", {"dfim_fast": "1"}, {"dfim_fast": "2"})
+
+
+def test_a_worker_that_goes_while_all_are_asked(monkeypatch):
+    class Client:
+        status = "running"
+        asked = 0
+
+        def ask(self):
+            self.asked += 1
+            if self.asked < 3:
+                raise OSError("Timed out during handshake while connecting to tcp://x:1")
+            return "versions"
+
+    client = Client()
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    assert module._all_of_them(client, client.ask) == "versions"
+    client.asked, client.status = 0, "closed"
+    with pytest.raises(OSError, match="handshake"):
+        module._all_of_them(client, client.ask)
+    assert client.asked == 1
 
 
 class Forgotten(distributed.WorkerPlugin):
