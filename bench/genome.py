@@ -43,6 +43,7 @@ METHODS = {"gradient": {"method": "gradient"},
            "deeplift": {"method": "deeplift", "n_references": 10}}
 REGIONS = 926_535  # ENCODE's registry of candidate cis-regulatory elements (GRCh38, V3)
 NULLS = 1000  # regions whose shuffles are the null, as score has it by default
+FEW = 150  # regions whose run is too short to tell a few per cent of it from a start-up
 NODES, CORES = 32, 32  # of the cluster on paper
 ALPHA, TOP = 0.98, 10  # calls almost all of these: a table and exports of thirty rows a region
 CHILD = """
@@ -150,7 +151,8 @@ def rates(folder: Path, case: str, n: int, workers: int, earlier: dict[str, Any]
         **run, "startup_s": short["seconds"], "regions_per_s": round(n / run["seconds"], 3),
         "steady_maps_per_s": round(maps / more, 3),
         "share_outside_engine": round(1 - run["engine_cpu_s"] / (workers * run["seconds"]), 3),
-        "share_outside_engine_steady": round(1 - engine / (workers * more), 3),
+        "share_outside_engine_steady":
+            round(1 - engine / (workers * more), 3) if n >= FEW else None,
         "parent_cpu_s_per_region": (
             round((run["parent_cpu_s"] - short["parent_cpu_s"]) / (n - workers), 5)
             if workers > 1 else None
@@ -284,13 +286,15 @@ def plan(found: dict[str, Any]) -> dict[str, Any]:
     """Hours and bytes for all cCREs, from what was measured here."""
     rows = {}
     cores = NODES * CORES
-    for name, case in found.items():
-        if "workers_2" not in case or "workers_1" not in case:
-            continue
+    measured = {name: case for name, case in found.items()
+                if "workers_1" in case and "workers_2" in case and case["regions"] >= 100}
+    # writing a region is much the same work for all, and short runs blur it
+    apiece = max(case["workers_2"]["parent_cpu_s_per_region"] for case in measured.values())
+    for name, case in measured.items():
         maps = REGIONS + NULLS
         core_hours = maps / case["workers_1"]["steady_maps_per_s"] / 3600
         here = maps / case["workers_2"]["steady_maps_per_s"] / 3600
-        writer = REGIONS * case["workers_2"]["parent_cpu_s_per_region"] / 3600
+        writer = REGIONS * apiece / 3600
         there = core_hours / cores
         rows[name] = {
             "core_hours": round(core_hours, 1), "hours_this_machine_2_cores": round(here, 1),
