@@ -8,7 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
-from scale.worker_tasks import Dying, Refusing, Square, Unreadable
+from scale.worker_tasks import (
+    Dying,
+    Refusing,
+    Square,
+    Unreadable,
+    find_package,
+    lose_package,
+    set_version,
+)
 
 from dfim_fast.errors import BackendError, InputError
 from dfim_fast.scale import cluster as module
@@ -84,35 +92,19 @@ def test_no_worker_comes(tmp_path, monkeypatch):
         list(DaskRunner(empty.scheduler_address).run(Square(tmp_path), [5]))
 
 
-def _lose_package():
-    sys.modules["was_dfim_fast"] = sys.modules.pop("dfim_fast")
-    sys.modules["dfim_fast"] = None  # what import meets where it is not installed
-
-
-def _find_package():
-    sys.modules["dfim_fast"] = sys.modules.pop("was_dfim_fast")
-
-
-def _version(version):
-    import dfim_fast
-
-    before, dfim_fast.__version__ = dfim_fast.__version__, version
-    return before
-
-
 def test_workers_in_another_environment_are_refused(tmp_path, scheduler):
     with distributed.Client(scheduler, set_as_default=False) as client:
         client.wait_for_workers(2)  # those of an earlier test were killed
-        before = client.run(_version, "0.0.1").popitem()[1]
+        before = client.run(set_version, "0.0.1").popitem()[1]
         with pytest.raises(BackendError, match=r"has dfim_fast 0.0.1, wanted .* as here; start wo"):
             list(DaskRunner(scheduler).run(Square(tmp_path), [5]))
-        client.run(_version, before)
-        client.run(_lose_package)
+        client.run(set_version, before)
+        client.run(lose_package)
         # which of the two depends on where Dask looks for the package
         text = r"has dfim_fast not at all|a worker cannot take up the run \(ModuleNotFoundError"
         with pytest.raises(BackendError, match=text):
             list(DaskRunner(scheduler).run(Square(tmp_path), [5]))
-        client.run(_find_package)
+        client.run(find_package)
     assert len(list(DaskRunner(scheduler).run(Square(tmp_path), [5]))) == 1
 
 
@@ -141,21 +133,18 @@ def test_a_worker_that_goes_while_all_are_asked(monkeypatch):
     assert client.asked == 1
 
 
-class Forgotten(distributed.WorkerPlugin):
-    """What a killed run leaves at a scheduler."""
-
-
 def test_what_killed_runs_left_is_removed(tmp_path, scheduler):
     def plugins(dask_scheduler):
         return [name for name in dask_scheduler.worker_plugins if name.startswith("dfim-fast-")]
 
     with distributed.Client(scheduler, set_as_default=False) as client:
-        client.register_plugin(Forgotten(), name="dfim-fast-Client-of-old")
-        client.register_plugin(Forgotten(), name=f"dfim-fast-{client.id}")  # of a run that lives
+        nothing, own = distributed.WorkerPlugin(), f"dfim-fast-{client.id}"  # of a run that lives
+        client.register_plugin(nothing, name="dfim-fast-Client-of-old")
+        client.register_plugin(nothing, name=own)
         list(DaskRunner(scheduler).run(Square(tmp_path), [5]))
         left = client.run_on_scheduler(plugins)
-        client.unregister_worker_plugin(f"dfim-fast-{client.id}")
-    assert left == [f"dfim-fast-{client.id}"]
+        client.unregister_worker_plugin(own)
+    assert left == [own]
 
 
 def test_a_scheduler_that_goes_away(tmp_path, monkeypatch):

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
+import dfim_fast
 from dfim_fast.errors import InputError
 from dfim_fast.scale.score_work import RegionWork
 
@@ -72,3 +74,20 @@ class DyingRegions(RegionWork):
                 os.killpg(0, signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(chunk)
+
+
+def lose_package():
+    """The worker no longer finds dfim_fast."""
+    sys.modules["was_dfim_fast"] = sys.modules.pop("dfim_fast")
+    sys.modules["dfim_fast"] = None  # what import meets where it is not installed
+
+
+def find_package():
+    """It does again."""
+    sys.modules["dfim_fast"] = sys.modules.pop("was_dfim_fast")
+
+
+def set_version(version):
+    """The worker's dfim_fast says it is another; returns what it said before."""
+    before, dfim_fast.__version__ = dfim_fast.__version__, version
+    return before
