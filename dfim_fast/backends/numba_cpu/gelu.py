@@ -50,37 +50,29 @@ def power_of_two(_: Any, n: Any) -> Any:
 
 
 @kernel
+def polynomial(x: Any, coefficients: Any) -> Any:
+    """Of ascending powers, by Horner's rule."""
+    y = coefficients[-1]
+    for i in range(len(coefficients) - 2, -1, -1):
+        y = y * x + coefficients[i]
+    return y
+
+
+@kernel
 def bell(x: Any) -> Any:
     """exp(-x^2 / 2)."""
     y = min(x * x, FAR) * np.float32(-0.5)
     n = np.int32(y * LOG2_E - np.float32(0.5))
     whole = np.float32(n)
     r = (y - whole * LN_2) - whole * LN_2_REST
-    e = TAYLOR[7]
-    e = e * r + TAYLOR[6]
-    e = e * r + TAYLOR[5]
-    e = e * r + TAYLOR[4]
-    e = e * r + TAYLOR[3]
-    e = e * r + TAYLOR[2]
-    e = e * r + TAYLOR[1]
-    e = e * r + TAYLOR[0]
-    return e * power_of_two(n)
+    return polynomial(r, TAYLOR) * power_of_two(n)
 
 
 @kernel
 def distribution(x: Any, e: Any) -> Any:
     """Phi(x), given exp(-x^2 / 2)."""
     t = np.float32(1) / (np.float32(1) + abs(x) * INVERSE_ROOT_8)
-    q = Q[8]
-    q = q * t + Q[7]
-    q = q * t + Q[6]
-    q = q * t + Q[5]
-    q = q * t + Q[4]
-    q = q * t + Q[3]
-    q = q * t + Q[2]
-    q = q * t + Q[1]
-    q = q * t + Q[0]
-    tail = np.float32(0.5) * e * t * q
+    tail = np.float32(0.5) * e * t * polynomial(t, Q)
     return tail if x < 0 else np.float32(1) - tail
 
 

@@ -70,24 +70,16 @@ def dot(a: int, b: int, lanes: int) -> Any:
 def dots(values: int, coefficient: int, lanes: int, bits: int, out: int) -> None:
     """``dot`` of some of 16 neighbouring entries with the same coefficients.
 
-    The same sums in the same order, but that short coefficients stay in registers.
+    The same sums in the same order, but that 64 coefficients stay in registers.
     """
     zero, width = splat(np.float32(0)), lanes * 4
-    if lanes != 32 and lanes != 64:
+    if lanes != 64:
         while bits != 0:
             c = first_bit(bits)
             bits &= bits - 1
             store_scalar(out + c * 4, dot(values + c * width, coefficient, lanes))
         return
     p, q = load(coefficient), load(coefficient + 64)
-    if lanes == 32:
-        while bits != 0:
-            c = first_bit(bits)
-            bits &= bits - 1
-            at = values + c * width
-            s, t = fma(load(at), p, zero), fma(load(at + 64), q, zero)
-            store_scalar(out + c * 4, total(add(s, t)))
-        return
     m, n = load(coefficient + 128), load(coefficient + 192)
     while bits != 0:
         c = first_bit(bits)

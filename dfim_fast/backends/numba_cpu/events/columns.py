@@ -42,12 +42,10 @@ BACK = 31  # index blob: number of blocks, then for each remainder of a row by t
 BASES = 32  # weights down to the sequence (channels out, BASES_BLOCK), see backward.py
 BASES_BLOCK = 33
 CHAIN = 34  # the bits below, see ``layout.Builder.chains``
-KEPT = 35  # whether the way down reads the mutant's rows: ALWAYS, or where pools are SHARED
+KEPT = 35  # whether the way down reads the mutant's rows again, see ``replay.mark_kept``
 UP_CODE = 36  # addresses of what is called for one mutant on the way up, and down; see ``steps``
 DOWN_CODE = 37
 WIDTH = 38  # number of columns
-
-ALWAYS, SHARED = 1, 2
 
 UP, FROM_BELOW, DOWN, FROM_ABOVE, GATE, BASE_ROWS = 1, 2, 4, 8, 16, 32
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 TILE = 64  # mutants whose own gradients go down together
 BYTES = 600 << 20  # most that all bases of a sequence may take
-KEPT_BYTES = 256 << 20  # most that mutants' ways up may take; without, they are walked again
 ROWS = 128  # mutants per matrix product: fixed, so that bits do not depend on threads
 
 
@@ -143,8 +142,9 @@ def hidden_rows(run: Run) -> None:
 
 def keep_all(run: Run, many: int) -> Array:
     """Room for what all mutants' ways up have found, if there is enough."""
-    floats = run.program.slot(run.mutated.columns.shape[1])
-    room = run.memory.large((many, floats if many * floats * 4 <= KEPT_BYTES else 0))
+    width = run.mutated.columns.shape[1]
+    floats = run.program.slot(width) if run.program.kept_bytes(many, width) else 0
+    room = run.memory.large((many, floats))
     if room.size:
         run.slots, run.slot = room.ctypes.data, floats * 4
     return room

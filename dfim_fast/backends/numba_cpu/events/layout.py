@@ -167,20 +167,11 @@ class Builder:
             if self.of_bases(i):
                 self.table[i, col.CHAIN] |= col.BASE_ROWS
         self.chains()
-        self.mark_kept()
         # what arrives at a convolution under an activation is never stored (see basis.py)
         stored = np.where(self.table[:, col.FUSED] < 0, 1, 0)
         sizes = self.table[:, col.ROWS] * self.table[:, col.CHANNELS] * stored
         self.table[:, col.ENTRY] = np.cumsum(sizes) - sizes
         self.entries = int(sizes.sum())
-
-    def mark_kept(self) -> None:
-        """Which nodes' rows the way down reads again: see ``replay``."""
-        ops = self.table[:, col.OP]
-        pools = np.flatnonzero(ops == col.MAX_POOL)
-        self.table[pools, col.KEPT] = col.SHARED
-        self.table[self.table[pools, col.SOURCE], col.KEPT] = col.SHARED
-        self.table[self.table[ops == col.ACTIVATION, col.SOURCE], col.KEPT] = col.ALWAYS
 
     def chains(self) -> None:
         """Mark convolutions whose only reader is an activation, and what hangs together with that.

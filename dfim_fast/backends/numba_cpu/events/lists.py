@@ -46,6 +46,17 @@ def clear(row: int, pitch: int) -> None:
 
 
 @kernel
+def copy_row(source: int, target: int, pitch: int) -> None:
+    """One row, of whole vectors or of the four bases."""
+    if pitch < 16:
+        for c in range(0, pitch * 4, 4):
+            store_scalar(target + c, load_scalar(source + c))
+    else:
+        for c in range(0, pitch * 4, 64):
+            store(target + c, load(source + c))
+
+
+@kernel
 def in_order(spans: int, counts: int, n: int) -> None:
     """Sort the intervals of list n."""
     for i in range(1, get(counts, n)):
@@ -232,6 +243,4 @@ def restore(net: int, work: int) -> None:
         for q in range(get(get(work, f.COUNTS), n)):
             for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
                 at = (get(t, col.BASE) + i * pitch) * 4
-                for c in range(0, pitch * 4, 4):
-                    store_scalar(
-                        get(work, f.NEW) + at + c, load_scalar(get(work, f.ACTS) + at + c))
+                copy_row(get(work, f.ACTS) + at, get(work, f.NEW) + at, pitch)

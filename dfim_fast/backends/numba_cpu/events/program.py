@@ -15,15 +15,17 @@ from dfim_fast.backends.numba_cpu.events.case import (
     Mutated,
 )
 from dfim_fast.backends.numba_cpu.events.head import Acts, Head
-from dfim_fast.backends.numba_cpu.events.hidden import BYTES, KEPT_BYTES
+from dfim_fast.backends.numba_cpu.events.hidden import BYTES
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, Net, aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import Memories
-from dfim_fast.backends.numba_cpu.events.replay import slot_floats
+from dfim_fast.backends.numba_cpu.events.replay import mark_kept, slot_floats
 from dfim_fast.backends.numba_cpu.events.rows import Rows
 from dfim_fast.backends.numba_cpu.events.run import Into, Run
 from dfim_fast.backends.numba_cpu.events.steps import enter_steps
 from dfim_fast.graph.graph import Graph
 from dfim_fast.ops.base import Array, Rule
+
+KEPT_BYTES = 256 << 20  # most that mutants' ways up may take; without, they are walked again
 
 
 class EventProgram:
@@ -45,6 +47,7 @@ class EventProgram:
             self.how = CENTRED if method == "gradient_corrected" else TIMES_INPUT
             self.kind = col.GRADIENT
         enter_steps(self.net.table, self.kind)
+        mark_kept(self.net.table, self.kind)
         self.tops = (
             [self.top_blob(self.head.tops(k)) for k in range(len(self.tasks))]
             if (self.head.linear)
@@ -61,13 +64,12 @@ class EventProgram:
     def slot(self, width: int) -> int:
         """Floats that a mutant's way up may take, see ``replay``."""
         if width not in self.slots:
-            shared = self.kind == col.SHAP
-            self.slots[width] = slot_floats(self.net.table, self.net.index, width, shared)
+            self.slots[width] = slot_floats(self.net.table, self.net.index, width)
         return self.slots[width]
 
-    def kept_bytes(self, mutants: int) -> int:
-        """The most that the ways up of so many single mutants take; 0 where none is kept."""
-        size = 0 if self.head.linear else mutants * self.slot(1) * 4
+    def kept_bytes(self, mutants: int, width: int = 1) -> int:
+        """What the ways up of so many mutants may take; 0 where none is kept."""
+        size = 0 if self.head.linear else mutants * self.slot(width) * 4
         return size if size <= KEPT_BYTES else 0
 
     def top_blob(self, tops: Acts) -> Array:

@@ -13,99 +13,75 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import LIST, node
-from dfim_fast.backends.numba_cpu.events.simd import (
-    flag,
-    get,
-    load,
-    load_scalar,
-    put,
-    set_flag,
-    store,
-    store_scalar,
-)
+from dfim_fast.backends.numba_cpu.events.layout import whole_vectors
+from dfim_fast.backends.numba_cpu.events.lists import copy_row
+from dfim_fast.backends.numba_cpu.events.simd import flag, get, put, set_flag
 from dfim_fast.jit import kernel
 
+KEEP, REPLAY = np.int64(0), np.int64(1)  # ways of ``carry``: to the slot, and back
+
 
 @kernel
-def copy_floats(source: int, target: int, count: int) -> None:
-    """As whole vectors; short rows float by float."""
-    if count < 16:
-        for c in range(0, count * 4, 4):
-            store_scalar(target + c, load_scalar(source + c))
+def number(place: int, i: int, slot: int, way: int) -> int:
+    """The i-th integer of an array to the slot, or from it; returns it."""
+    if way == KEEP:
+        put(slot, 0, get(place, i))
     else:
-        for c in range(0, count * 4, 64):
-            store(target + c, load(source + c))
+        put(place, i, get(slot, 0))
+    return get(slot, 0)
 
 
 @kernel
-def keep(net: int, work: int, slot: int) -> None:
-    """Write what the mutant has changed to ``slot``."""
-    shared = get(work, f.RULE) == col.SHAP
-    changed, spans = get(work, f.CHANGED), get(work, f.SPANS)
-    at = slot
-    for n in range(1, get(net, f.NODES)):
-        t = node(net, n)
-        count, pitch = get(get(work, f.COUNTS), n), get(t, col.PITCH)
-        values = get(t, col.KEPT) == col.ALWAYS or (get(t, col.KEPT) == col.SHARED and shared)
-        put(at, 0, count)
-        at += 8
-        for q in range(count):
-            low, high = get(spans, n * LIST + 2 * q), get(spans, n * LIST + 2 * q + 1)
-            put(at, 0, low)
-            put(at, 1, high)
-            at += 16
-            for i in range(low, high + 1):
-                some = flag(changed, get(t, col.FLAGS) + i)
-                put(at, 0, some)
-                at += 8
-                if some == 0:
-                    continue
-                if values:
-                    copy_floats(get(work, f.NEW) + (get(t, col.BASE) + i * pitch) * 4, at, pitch)
-                    at += pitch * 4
-                if get(t, col.OP) == col.MAX_POOL:
-                    row = get(work, f.WINNER) + (get(t, col.WINNER) + i * pitch) * 4
-                    copy_floats(row, at, pitch)
-                    at += pitch * 4
+def row(place: int, slot: int, pitch: int, way: int) -> None:
+    """A row likewise."""
+    if way == KEEP:
+        copy_row(place, slot, pitch)
+    else:
+        copy_row(slot, place, pitch)
 
 
 @kernel
-def replay(net: int, work: int, slot: int) -> None:
-    """Put back what ``keep`` has written, in place of the way up."""
-    shared = get(work, f.RULE) == col.SHAP
-    changed, spans = get(work, f.CHANGED), get(work, f.SPANS)
+def carry(net: int, work: int, slot: int, way: int) -> None:
+    """Write what the mutant has changed to ``slot``; or put it back, in place of the way up."""
+    changed, spans, counts = get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS)
     at = slot
     for n in range(1, get(net, f.NODES)):
         t = node(net, n)
-        count, pitch = get(at, 0), get(t, col.PITCH)
-        values = get(t, col.KEPT) == col.ALWAYS or (get(t, col.KEPT) == col.SHARED and shared)
-        put(get(work, f.COUNTS), n, count)
+        pitch = get(t, col.PITCH)
+        count = number(counts, n, at, way)
         at += 8
         for q in range(count):
-            low, high = get(at, 0), get(at, 1)
-            put(spans, n * LIST + 2 * q, low)
-            put(spans, n * LIST + 2 * q + 1, high)
+            low = number(spans, n * LIST + 2 * q, at, way)
+            high = number(spans, n * LIST + 2 * q + 1, at + 8, way)
             at += 16
             for i in range(low, high + 1):
-                some = get(at, 0)
+                place = get(t, col.FLAGS) + i
+                if way == KEEP:
+                    put(at, 0, flag(changed, place))
+                else:
+                    set_flag(changed, place, get(at, 0))
                 at += 8
-                if some == 0:
+                if flag(changed, place) == 0:
                     continue
-                set_flag(changed, get(t, col.FLAGS) + i, 1)
-                if values:
-                    copy_floats(at, get(work, f.NEW) + (get(t, col.BASE) + i * pitch) * 4, pitch)
+                if get(t, col.KEPT):
+                    row(get(work, f.NEW) + (get(t, col.BASE) + i * pitch) * 4, at, pitch, way)
                     at += pitch * 4
                 if get(t, col.OP) == col.MAX_POOL:
-                    row = get(work, f.WINNER) + (get(t, col.WINNER) + i * pitch) * 4
-                    copy_floats(at, row, pitch)
+                    row(get(work, f.WINNER) + (get(t, col.WINNER) + i * pitch) * 4, at, pitch, way)
                     at += pitch * 4
 
 
-def slot_floats(table: np.ndarray, index: np.ndarray, width: int, shared: bool) -> int:
-    """The most that a mutant of ``width`` positions needs, in floats (whole vectors).
+def mark_kept(table: np.ndarray, rule: int) -> None:
+    """Mark the nodes whose rows the way down reads again."""
+    ops, source = table[:, col.OP], table[:, col.SOURCE]
+    table[source[ops == col.ACTIVATION], col.KEPT] = 1
+    if rule == col.SHAP:  # pools are shared by value
+        table[ops == col.MAX_POOL, col.KEPT] = 1
+        table[source[ops == col.MAX_POOL], col.KEPT] = 1
 
-    ``shared``: whether pools are shared, so that the walk down reads more.
-    """
+
+def slot_floats(table: np.ndarray, index: np.ndarray, width: int) -> int:
+    """The most that a mutant of ``width`` positions needs, in floats (whole vectors)."""
     rows, spans = np.zeros((2, len(table)), np.int64)
     total = 0
     for n, t in enumerate(table):
@@ -117,7 +93,6 @@ def slot_floats(table: np.ndarray, index: np.ndarray, width: int, shared: bool) 
         # a full list also holds rows between its intervals
         rows[n] = t[col.ROWS] if spans[n] > col.SPANS else min(rows[n], t[col.ROWS])
         spans[n] = min(spans[n], col.SPANS)
-        blobs = t[col.KEPT] == col.ALWAYS or (t[col.KEPT] == col.SHARED and shared)
-        blobs = int(blobs) + (t[col.OP] == col.MAX_POOL)
+        blobs = t[col.KEPT] + (t[col.OP] == col.MAX_POOL)
         total += 2 + 4 * spans[n] + rows[n] * (2 + blobs * t[col.PITCH])
-    return -(-int(total) // 16) * 16
+    return whole_vectors(int(total))

@@ -198,8 +198,8 @@ class Run:
                 self.found,
                 memory.crews[t].address,
                 group,
-                0,
-                0,
+                self.slots,
+                self.slot,
             )
 
         self.spread_out(go, list(range(0, many, piece)))

@@ -23,7 +23,7 @@ from dfim_fast.backends.numba_cpu.events.closing import close_row
 from dfim_fast.backends.numba_cpu.events.forward import head_inputs, linear_score
 from dfim_fast.backends.numba_cpu.events.lists import restore
 from dfim_fast.backends.numba_cpu.events.need import ask_for_targets
-from dfim_fast.backends.numba_cpu.events.replay import keep, replay
+from dfim_fast.backends.numba_cpu.events.replay import KEEP, REPLAY, carry
 from dfim_fast.backends.numba_cpu.events.simd import (
     call,
     flag,
@@ -166,7 +166,7 @@ def walk(
         ask_for_targets(net, works, size, mutated, first, targets)
         if slots:
             for g in range(size):
-                replay(net, get(works, g), slots + (first + g) * slot)
+                carry(net, get(works, g), slots + (first + g) * slot, REPLAY)
         else:
             call(get(get(works, 0), f.FORWARD), net, works, size)
         for k in range(part.task, part.last_task):
@@ -246,7 +246,7 @@ def walk_forward(
                     row = inputs.ctypes.data + (start + g) * inputs.shape[1] * 4
                     head_inputs(net, work, n, row)
             if slots:
-                keep(net, work, slots + (start + g) * slot)
+                carry(net, work, slots + (start + g) * slot, KEEP)
             restore(net, work)
             forget(net, get(work, f.CHANGED), get(work, f.SPANS), get(work, f.COUNTS))
         start += size
