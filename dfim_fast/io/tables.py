@@ -305,3 +305,12 @@ def write_tables(
         io.TextIOWrapper(zipped, encoding="utf-8", newline="") as text,
     ):
         table.to_csv(text, sep="\t", index=False, float_format="%.6g")
+
+
+def strongest_rows(best: pd.DataFrame, found: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most so many rows of both tables by \\|FIS\\|, the largest first, and of equal ones those
+    that came first.
+    """
+    both = pd.concat([best, found], ignore_index=True)
+    order = np.argsort(-both["fis"].abs().to_numpy(), kind="stable")[:most]
+    return both.iloc[order].reset_index(drop=True)

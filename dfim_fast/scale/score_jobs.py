@@ -217,7 +217,7 @@ def table_job(
             null_model=judging.null_model, held_out=gathered.held_out,
         )  # fmt: skip
         write_judged(folder, judge, gathered)
-        rows, best = write_rows(store, folder / TABLES[kind], judge, about)
+        rows, best = write_rows(store, folder / TABLES[kind], judge, about, SHOWN)
         shown = ("variant", "source", "target", "task", "distance", "fis", "q")
         return [
             f"dfim_fast {__version__}: {rows:,} rows of {len(names):,} {UNITS[kind]}s "

@@ -19,7 +19,7 @@ import zarr
 from dfim_fast.io.regions import Windows
 from dfim_fast.io.score_store import ScoreStore, save_arrays
 from dfim_fast.io.store import block_size
-from dfim_fast.io.tables import BASES, FLOOR, ParquetRows
+from dfim_fast.io.tables import BASES, FLOOR, ParquetRows, strongest_rows
 from dfim_fast.scale.score_work import CELLS, MAPS, OPTIONAL_CELLS
 from dfim_fast.stats.map_scan import Cells
 from dfim_fast.stats.strata import STRATA
@@ -114,10 +114,14 @@ class Gathered:
 
     def take(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Add the piece of rows ``first`` to ``last``; pieces come in order."""
-        for name in TALLIES:
-            if f"{name}_ends" in arrays:
-                getattr(self, name).merge(Tally.from_arrays(arrays, name))
+        for name, own in self.tallied(arrays).items():
+            getattr(self, name).merge(own)
         self.masked += int(arrays["masked"])
+
+    def tallied(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tally]:
+        """Tallies of a piece, by name, as they are to be added."""
+        return {name: Tally.from_arrays(arrays, name) for name in TALLIES
+                if f"{name}_ends" in arrays}  # fmt: skip
 
 
 class GatheredRegions(Gathered):
@@ -236,9 +240,7 @@ def write_table(
             found = significant(arrays, windows, first, cells, judge)[columns]
             table.add(found)
             if len(found):
-                best = pd.concat([best, found], ignore_index=True)
-                order = np.argsort(-best["fis"].abs().to_numpy(), kind="stable")[:shown]
-                best = best.iloc[order].reset_index(drop=True)
+                best = strongest_rows(best, found, shown)
     return Outcome(judge, table.rows, gathered.delta_error, best)
 
 

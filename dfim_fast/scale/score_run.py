@@ -31,8 +31,6 @@ from dfim_fast.stats.tallied import check_options
 
 Arrays = Mapping[str, np.ndarray]
 LOG_EVERY = 60.0  # seconds
-
-
 CAUGHT_UP = 4  # finished pieces taken in when one comes: a resumed run has many, and workers wait
 
 

@@ -16,7 +16,7 @@ from dfim_fast.errors import InputError
 from dfim_fast.io.motifs import scan as scan_motifs
 from dfim_fast.io.regions import Windows
 from dfim_fast.io.score_store import ScoreStore
-from dfim_fast.io.tables import ParquetRows
+from dfim_fast.io.tables import ParquetRows, strongest_rows
 from dfim_fast.io.vcf import check_places, cut_variants
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.motif import motif_interactions
@@ -217,18 +217,15 @@ class GatheredRows(Gathered):
         super().__init__(pools)
         self.most, self.exact = most, True
 
-    def take(self, first: int, last: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """As `Gathered.take`."""
-        own = {name: Tally.from_arrays(arrays, name) for name in TALLIES}
-        total = {name: getattr(self, name) for name in TALLIES}
-        size = sum(of[name].size() for of in (own, total) for name in ("null", "scores"))
+    def tallied(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tally]:
+        """As `Gathered.tallied`; from the first that are too many, all are counted in bins."""
+        own = super().tallied(arrays)
+        size = own["null"].size() + own["scores"].size() + self.null.size() + self.scores.size()
         if self.exact and size > self.most:
             self.exact = False
-            total = {name: tally.binned() for name, tally in total.items()}
-        for name in TALLIES:
-            total[name].merge(own[name] if self.exact else own[name].binned())
-            setattr(self, name, total[name])
-        self.masked += int(arrays["masked"])
+            for name in TALLIES:
+                setattr(self, name, getattr(self, name).binned())
+        return own if self.exact else {name: tally.binned() for name, tally in own.items()}
 
 
 def usable(
@@ -271,9 +268,18 @@ def pools(table: pd.DataFrame, tasks: list[str]) -> np.ndarray:
 
 
 def write_rows(
-    store: ScoreStore, path: Path, judge: TalliedSignificance, about: Mapping[str, Any]
+    store: ScoreStore, path: Path, judge: TalliedSignificance, about: Mapping[str, Any], shown: int
 ) -> tuple[int, pd.DataFrame]:
     """Write the table of a run, p and q with every row.
+
+    Parameters
+    ----------
+    store : ScoreStore
+    path : Path
+    judge : TalliedSignificance
+    about : mapping
+    shown : int
+        Interactions named in the summary.
 
     Returns
     -------
@@ -297,8 +303,6 @@ def write_rows(
             p, q = judge.judge(pool // STRATA, pool % STRATA, fis)
             table = table.assign(p=p, q=q, significant=q <= judge.alpha)
             out.add(table)
-            best = pd.concat([best, table[table["significant"]]], ignore_index=True)
-            order = np.argsort(-best["fis"].abs().to_numpy(), kind="stable")[:10]
-            best = best.iloc[order].reset_index(drop=True)
+            best = strongest_rows(best, table[table["significant"]], shown)
     return out.rows, best
 

@@ -176,7 +176,6 @@ class RegionWork:
         self, x: np.ndarray, codes: np.ndarray, names: list[str], tally: Tally
     ) -> Iterator[tuple[SequenceMap, Scan]]:
         """Maps of sequences with what was seen in them, in order; their scores go to the tally."""
-
         tasks, together = len(self.request.plan.tasks), self.request.backend.chunk
         counts = [empty_counts(tasks) for _ in range(min(together, len(x)))]  # one for each at once
 

@@ -19,7 +19,6 @@ from scale.score_helpers import (
     REGIONS,
     contents,
     interrupted,
-    make_genome,
     run,
 )
 
@@ -29,16 +28,6 @@ from dfim_fast.io.regions import read_windows
 from dfim_fast.io.score_store import ScoreStore
 from dfim_fast.scale import runners, score_run
 from dfim_fast.scale import score_jobs as score_module
-
-
-@pytest.fixture(scope="module")
-def model():
-    return dfim_fast.load_model(MODEL)
-
-
-@pytest.fixture(scope="module")
-def genome(tmp_path_factory):
-    return make_genome(tmp_path_factory.mktemp("genome"))
 
 
 @pytest.fixture(scope="module")

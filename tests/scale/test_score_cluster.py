@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from scale.score_helpers import MODEL, contents, interrupted, make_genome, run
+from scale.score_helpers import contents, interrupted, run
 
-import dfim_fast
 from dfim_fast.errors import BackendError, SettingsError
 from dfim_fast.scale import runners, score_jobs
 from dfim_fast.scale import slurm as slurm_module
@@ -31,16 +30,6 @@ echo "Submitted batch job $job"
 SCANCEL = """#!/bin/bash
 kill -9 -- -$(cat "$SLURM_JOBS/$1.pid")
 """
-
-
-@pytest.fixture(scope="module")
-def model():
-    return dfim_fast.load_model(MODEL)
-
-
-@pytest.fixture(scope="module")
-def genome(tmp_path_factory):
-    return make_genome(tmp_path_factory.mktemp("genome"))
 
 
 @pytest.fixture(scope="module")
