@@ -19,6 +19,7 @@ from dfim_fast.errors import SettingsError
 from dfim_fast.maps.model import Model
 from dfim_fast.maps.request import make_request
 from dfim_fast.plan.plan import compares
+from dfim_fast.plan.planner import FEW
 from dfim_fast.sequence.mutants import Mutants, spans
 from dfim_fast.sequence.references import check_gc
 
@@ -31,7 +32,6 @@ METHODS = {
     "guided_backprop": "guided_backprop",
     "deconv": "deconv",
 }
-FEW = 16  # rows of an original up to which the engine itself takes whole passes
 TOGETHER = 64  # originals handed to the backend at once
 RESULT_BYTES = 256_000_000  # of mutants' changes held at once
 REFERENCE_BYTES = 64_000_000  # of references made ahead for whole passes

@@ -26,6 +26,9 @@ REFERENCE_BYTES = 16  # of a position of one reference: four bases in float32
 TILE_BYTES = 8_000_000  # activations of one tile: near the cache, large enough for the products
 TILE_RANGE = (4, 64)  # mutants
 KEPT = 4  # studies of a graph, each as large as a mask
+# Mutants of a sequence up to which whole passes cost less than carrying a hidden head's basis down
+# the trunk; measured on the SPI1, embedded-motif and DeepSTARR-shaped models.
+FEW = 16
 CONE_SHARE = 0.8  # of a whole pass: above it windows cost more to handle than they save
 
 

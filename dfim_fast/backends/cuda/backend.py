@@ -62,6 +62,7 @@ class CudaBackend(Backend):
     """
 
     dtype = np.float32
+
     def __init__(self, plan: Plan, device: Device, precision: str = "") -> None:
         super().__init__(plan)
         self.name, self.device = device.name, device

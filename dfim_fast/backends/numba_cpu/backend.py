@@ -24,13 +24,10 @@ from dfim_fast.backends.passes import Passes, hypothetical
 from dfim_fast.backends.rows import EffectsBuilder, MapBuilder, delta_error, group_mean
 from dfim_fast.jit import is_ready
 from dfim_fast.plan.plan import Plan
-from dfim_fast.plan.planner import plan_spans
+from dfim_fast.plan.planner import FEW, plan_spans
 from dfim_fast.sequence.mutants import Mutants, single_nucleotide, spans
 from dfim_fast.sequence.one_hot import encode
 
-# Mutants of a sequence up to which whole passes cost less than carrying a hidden head's basis down
-# the trunk; measured on the SPI1 and embedded-motif models.
-FEW = 16
 SIDE_BY_SIDE = 2  # sequences handed over for each lane: so that lanes seldom wait for each other
 
 
