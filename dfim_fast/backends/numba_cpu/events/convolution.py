@@ -42,7 +42,7 @@ from dfim_fast.backends.numba_cpu.events.lists import (
     open_row,
     swap,
 )
-from dfim_fast.backends.numba_cpu.events.pull import MORE, VALUES, WRITE, pull
+from dfim_fast.backends.numba_cpu.events.pull import MORE, VALUES, WRITE, pull, vectors_of
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
@@ -81,19 +81,19 @@ def member(works: int, group: int, g: int) -> int:
 
 @kernel
 def pull_window(
-    works: int, group: int, frame: int, weight: int, vectors: int, pitch: int, row: int, taps: int,
+    works: int, group: int, frame: int, weight: int, halves: int, pitch: int, row: int, taps: int,
     step: int,
 ) -> int:  # fmt: skip
     """Sum the listed entries of a window into ``SUMS``; returns whether there are any.
 
-    Tap j reads row ``row + j * step``; ``weight`` holds (taps, pitch) entries of ``vectors``.
+    Tap j reads row ``row + j * step``; ``weight`` holds (taps, pitch) entries of whole vectors.
     """
     listed, none = get(get(works, 0), f.LIST), np.int64(0)
-    mutants, each = 1 if group == 1 else GROUP, pitch * vectors * 64
+    mutants, each = 1 if group == 1 else GROUP, pitch * vectors_of(halves) * 64
     if step == 1:
         start, stop = begin(listed, row), begin(listed, row + taps)
         if start < stop:
-            pull(WRITE, mutants, vectors, frame, start, stop, weight - row * each, none, none)
+            pull(WRITE, mutants, halves, frame, start, stop, weight - row * each, none, none)
         return start < stop
     found = False
     for j in range(taps):
@@ -101,7 +101,7 @@ def pull_window(
         start, stop, at = begin(listed, r), begin(listed, r + 1), weight + (j - r) * each
         if start < stop:
             kind = MORE if found else WRITE
-            pull(kind, mutants, vectors, frame, start, stop, at, none, none)
+            pull(kind, mutants, halves, frame, start, stop, at, none, none)
             found = True
     return found
 
@@ -148,12 +148,13 @@ def convolution(net: int, works: int, group: int, n: int) -> None:
     old, bias = get(lead, f.ACTS) + get(t, col.BASE) * 4, get(net, f.WEIGHT) + get(t, col.BIAS) * 4
     for b in range(index(net, get(t, col.FORWARD))):
         entry = get(t, col.FORWARD) + 1 + 3 * b
-        v, vectors = index(net, entry), index(net, entry + 1)
+        v, halves = index(net, entry), index(net, entry + 1)
+        vectors = vectors_of(halves)
         weight = get(net, f.WEIGHT) + index(net, entry + 2) * 4
         for q in range(get(counts, n)):
             for i in range(span(spans, n, 2 * q), span(spans, n, 2 * q + 1) + 1):
                 found = pull_window(
-                    works, group, frame, weight, vectors, below, i * stride - pad,
+                    works, group, frame, weight, halves, below, i * stride - pad,
                     get(t, col.KERNEL), get(t, col.DILATION),
                 )  # fmt: skip
                 if not found:
@@ -182,7 +183,8 @@ def chained_rows(net: int, works: int, group: int, n: int, frame: int) -> None:
         put(frame, NEW + g, blob + z)
         put(frame, TARGETS + g, blob + y)
     entry = get(t, col.FORWARD) + 1
-    vectors, weight = index(net, entry + 1), get(net, f.WEIGHT) + index(net, entry + 2) * 4
+    halves, weight = index(net, entry + 1), get(net, f.WEIGHT) + index(net, entry + 2) * 4
+    vectors = vectors_of(halves)
     below, pitch = get(node(net, get(t, col.SOURCE)), col.PITCH), get(t, col.PITCH)
     each, mutants = below * vectors * 64, 1 if group == 1 else GROUP
     stride, pad, taps = get(t, col.STRIDE), get(t, col.PAD), get(t, col.KERNEL)
@@ -198,7 +200,7 @@ def chained_rows(net: int, works: int, group: int, n: int, frame: int) -> None:
                 continue
             base = bias if afresh else get(frame, ACTS) + offset
             at = weight - row * each
-            pull(VALUES, mutants, vectors, frame, start, stop, at, offset, base)
+            pull(VALUES, mutants, halves, frame, start, stop, at, offset, base)
             for g in range(group):
                 if get(get(frame, SUMS), g):
                     set_flag(get(get(works, g), f.CHANGED), get(t, col.FLAGS) + i, 1)
@@ -225,12 +227,13 @@ def convolution_whole(net: int, work: int, n: int) -> None:
     sums, zero = get(work, f.SUMS), splat(np.float32(0))
     for b in range(index(net, get(t, col.FORWARD))):
         entry = get(t, col.FORWARD) + 1 + 3 * b
-        v, vectors = index(net, entry), index(net, entry + 1)
+        v, halves = index(net, entry), index(net, entry + 1)
+        vectors = vectors_of(halves)
         weight = get(net, f.WEIGHT) + index(net, entry + 2) * 4
         bias = get(net, f.WEIGHT) + (get(t, col.BIAS) + v * 16) * 4
         for i in range(get(t, col.ROWS)):
             found = pull_window(
-                alone, np.int64(1), frame, weight, vectors, get(below, col.PITCH),
+                alone, np.int64(1), frame, weight, halves, get(below, col.PITCH),
                 i * get(t, col.STRIDE) - get(t, col.PAD), get(t, col.KERNEL), get(t, col.DILATION),
             )  # fmt: skip
             z = get(work, f.NEW) + (get(t, col.BASE) + i * get(t, col.PITCH) + v * 16) * 4

@@ -36,7 +36,7 @@ from dfim_fast.backends.numba_cpu.events.lists import (
     swap,
 )
 from dfim_fast.backends.numba_cpu.events.need import needed
-from dfim_fast.backends.numba_cpu.events.pull import QUOTIENTS, SLOPES, pull, pull_bases
+from dfim_fast.backends.numba_cpu.events.pull import QUOTIENTS, SLOPES, pull, pull_bases, vectors_of
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
@@ -108,7 +108,8 @@ def chained_rows_back(net: int, works: int, group: int, n: int, frame: int) -> N
     below, kind = node(net, s), SLOPES if get(lead, f.RULE) == col.GRADIENT else QUOTIENTS
     open_gate(net, works, group, a, frame)
     entry = get(t, col.BACK) + 3
-    vectors, weight = index(net, entry + 1), get(net, f.WEIGHT) + index(net, entry + 2) * 4
+    halves, weight = index(net, entry + 1), get(net, f.WEIGHT) + index(net, entry + 2) * 4
+    vectors = vectors_of(halves)
     each, mutants = get(t, col.PITCH) * vectors * 64, 1 if group == 1 else GROUP
     taps, pitch, results = get(t, col.KERNEL), get(below, col.PITCH), get(frame, SUMS)
     spans, counts = get(lead, f.BACK_SPANS), get(lead, f.BACK_COUNTS)
@@ -123,7 +124,7 @@ def chained_rows_back(net: int, works: int, group: int, n: int, frame: int) -> N
                 continue
             at, offset = weight - row * each, r * pitch * 4
             clear(results, mutants * vectors * 16)
-            pull(kind, mutants, vectors, frame, start, stop, at, offset, changed)
+            pull(kind, mutants, halves, frame, start, stop, at, offset, changed)
             list_gated(net, works, group, a, r, np.int64(0), vectors, results)
     close_list(get(lead, f.NEXT_LIST))
     swap(lead)
@@ -215,9 +216,10 @@ def convolution_back(net: int, works: int, group: int, n: int) -> None:
                 if stride > 1:
                     reached //= stride
                 entry = phase + 2 + 3 * b
-                v, vectors = index(net, entry), index(net, entry + 1)
+                v, halves = index(net, entry), index(net, entry + 1)
+                vectors = vectors_of(halves)
                 if pull_window(
-                    works, group, frame, get(net, f.WEIGHT) + index(net, entry + 2) * 4, vectors,
+                    works, group, frame, get(net, f.WEIGHT) + index(net, entry + 2) * 4, halves,
                     get(t, col.PITCH), reached, index(net, phase), get(t, col.FORWARD_STEP),
                 ):  # fmt: skip
                     for g in range(group):

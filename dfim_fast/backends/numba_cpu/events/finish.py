@@ -15,20 +15,25 @@ from numba.core import cgutils
 
 from dfim_fast.backends.numba_cpu.events.simd import (
     F32,
+    HALF,
     I32,
     I64,
     LANES,
     VECTOR,
     bits_of,
+    low_half,
     splat_of,
+    with_zeros,
+    zeros_of,
 )
 
 GROUP = 3  # mutants: the alternates of a position
 BASE_VECTORS = 2  # of four bases at four positions each
 # vectors of one row: as many sums as the processor has registers for
 WIDE = 4 if llvm.get_host_cpu_features().get("avx512f") else 2
+HALVES = 2 * WIDE  # a row is summed in half vectors: of its last one only what holds channels
 BYTES = LANES * 4
-NONE = ir.Constant(VECTOR, [0.0] * LANES)
+NONE = zeros_of(VECTOR)
 
 # Fields of a frame: what stays the same for all rows of a convolution. Addresses: of row 0.
 CODE, PLACE, SUMS = 0, 1, 2  # entries, where their weights lie, where results go
@@ -63,18 +68,18 @@ def _bit(builder: Any, bits: Any, i: int) -> Any:
     return builder.icmp_signed("!=", picked, ir.Constant(I64, 0))
 
 
-def _fma(builder: Any) -> Any:
+def _fma(builder: Any, kind: Any = VECTOR) -> Any:
     return cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fma.v{LANES}f32")
+        builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{kind.count}f32")
 
 
-def _at(builder: Any, address: Any, vector: int) -> Any:
+def _at(builder: Any, address: Any, vector: int, kind: Any = VECTOR) -> Any:
     moved = builder.add(address, ir.Constant(I64, vector * BYTES))
-    return builder.inttoptr(moved, VECTOR.as_pointer())
+    return builder.inttoptr(moved, kind.as_pointer())
 
 
-def _load(builder: Any, address: Any, vector: int = 0) -> Any:
-    return builder.load(_at(builder, address, vector), align=4)
+def _load(builder: Any, address: Any, vector: int = 0, kind: Any = VECTOR) -> Any:
+    return builder.load(_at(builder, address, vector, kind), align=4)
 
 
 def _store(builder: Any, value: Any, address: Any, vector: int = 0) -> None:
@@ -111,8 +116,7 @@ def _join(builder: Any, masks: list[Any]) -> Any:
 def _sum(builder: Any, first: Sums, scale: int, code: Any, place: Any, start: Any, stop: Any,
          deltas: list[Any], weight: Any) -> Sums:
     """The loop. Entry e reads ``code[e]`` of each mutant's deltas, and weights from
-    ``weight + scale * place[e]`` on."""
-    fma = _fma(builder)
+    ``weight + scale * place[e]`` on. Sums may be vectors and halves of them."""
     codes = builder.inttoptr(code, I32.as_pointer())
     places = builder.inttoptr(place, I32.as_pointer())
     before = builder.block
@@ -121,24 +125,28 @@ def _sum(builder: Any, first: Sums, scale: int, code: Any, place: Any, start: An
     builder.position_at_end(body)
     e = builder.phi(I64)
     e.add_incoming(start, before)
-    sums = [[builder.phi(VECTOR) for _ in row] for row in first]
+    sums = [[builder.phi(value.type) for value in row] for row in first]
     for row, values in zip(sums, first, strict=True):
         for phi, value in zip(row, values, strict=True):
             phi.add_incoming(value, before)
     entry = builder.sext(builder.load(builder.gep(codes, [e]), align=4), I64)
     lies = builder.sext(builder.load(builder.gep(places, [e]), align=4), I64)
     at = builder.add(weight, builder.mul(lies, ir.Constant(I64, scale)))
-    weights = [_load(builder, at, v) for v in range(len(first[0]))]
+    weights = [_load(builder, at, v, value.type) for v, value in enumerate(first[0])]
     further = []
     for row, delta in zip(sums, deltas, strict=False):
         known = builder.gep(builder.inttoptr(delta, F32.as_pointer()), [entry])
         x = splat_of(builder, builder.load(known, align=4))
-        further.append([builder.call(fma, [x, w, s]) for w, s in zip(weights, row, strict=True)])
+        further.append([
+            builder.call(
+                _fma(builder, s.type), [low_half(builder, x) if s.type == HALF else x, w, s])
+            for w, s in zip(weights, row, strict=True)
+        ])
     following = builder.add(e, ir.Constant(I64, 1))
     e.add_incoming(following, body)
     builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
     builder.position_at_end(after)
-    totals = [[builder.phi(VECTOR) for _ in row] for row in first]
+    totals = [[builder.phi(value.type) for value in row] for row in first]
     for total, row, values, new in zip(totals, sums, first, further, strict=True):
         for t, phi, value, late in zip(total, row, values, new, strict=True):
             phi.add_incoming(late, body)
@@ -147,18 +155,26 @@ def _sum(builder: Any, first: Sums, scale: int, code: Any, place: Any, start: An
     return totals
 
 
-def sums_of(builder: Any, args: Any, mutants: int, vectors: int, scale: int, more: bool) -> Sums:
-    """The sums of a call; see the fields of a frame."""
+def sums_of(builder: Any, args: Any, mutants: int, halves: int, scale: int, more: bool) -> Sums:
+    """The sums of a call, whole vectors of them; see the fields of a frame.
+
+    Where the last vector's upper half holds no channel, it is left out of the loop and zero.
+    """
     frame, start, stop, weight = args[:4]
-    held = _get(builder, frame, SUMS)
+    held, vectors = _get(builder, frame, SUMS), (halves + 1) // 2
+    kinds = [VECTOR] * (halves // 2) + [HALF] * (halves % 2)
     first = [
-        [_load(builder, held, g * vectors + v) if more else NONE for v in range(vectors)]
+        [
+            _load(builder, held, g * vectors + v, kind) if more else zeros_of(kind)
+            for v, kind in enumerate(kinds)
+        ]
         for g in range(mutants)
     ]
     deltas = [_get(builder, frame, DELTAS + g) for g in range(mutants)]
     code = _get(builder, frame, CODE)
     place = code if scale > 1 else _get(builder, frame, PLACE)
-    return _sum(builder, first, scale, code, place, start, stop, deltas, weight)
+    sums = _sum(builder, first, scale, code, place, start, stop, deltas, weight)
+    return [[with_zeros(builder, s) if s.type == HALF else s for s in row] for row in sums]
 
 
 def write(builder: Any, args: Any, sums: Sums) -> None:

@@ -24,6 +24,7 @@ from dfim_fast.backends.numba_cpu.events.finish import (
     EPSILON,
     FUNCTIONS,
     GROUP,
+    HALVES,
     NEW,
     NOTHING,
     REFERENCE,
@@ -43,7 +44,7 @@ from dfim_fast.backends.numba_cpu.events.lists import (
 )
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, slope_at
 from dfim_fast.backends.numba_cpu.events.need import needed
-from dfim_fast.backends.numba_cpu.events.pull import QUOTIENTS, SLOPES, pull
+from dfim_fast.backends.numba_cpu.events.pull import QUOTIENTS, SLOPES, pull, vectors_of
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
@@ -197,7 +198,8 @@ def gate_rows(net: int, works: int, group: int, a: int) -> None:
             if moved == 0 and changed == 0:
                 continue
             for v in range(0, whole, WIDE):
-                vectors, at = min(WIDE, whole - v), (r * get(t, col.PITCH) + v * 16) * 4
+                halves = min(HALVES, (get(t, col.CHANNELS) - v * 16 + 7) >> 3)
+                vectors, at = vectors_of(halves), (r * get(t, col.PITCH) + v * 16) * 4
                 for g in range(GROUP):
                     work = member(works, group, g)
                     arrived = flag(get(work, f.MOVED), get(t, col.FLAGS) + r)
@@ -205,7 +207,7 @@ def gate_rows(net: int, works: int, group: int, a: int) -> None:
                     for k in range(0, vectors * 64, 64):
                         store(results + g * vectors * 64 + k, load(dv + k) if arrived else zero)
                 put(frame, SLOPE, get(net, f.WEIGHT) + (get(t, col.SCALE) + v * 16) * 4)
-                pull(kind, mutants, vectors, frame, none, none, none, at, changed)
+                pull(kind, mutants, halves, frame, none, none, none, at, changed)
                 list_gated(net, works, group, a, r, v, vectors, results)
     close_list(get(lead, f.NEXT_LIST))
     swap(lead)

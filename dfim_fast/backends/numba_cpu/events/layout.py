@@ -310,14 +310,14 @@ class Builder:
         row[col.BIAS] = self.put(bias)
         below = int(self.table[source, col.PITCH])
         row[col.FORWARD_STEP] = w.dilation // gcd(w.stride, w.dilation)
-        found = self.blocks(padded(dense, below, pitch))
+        found = self.blocks(padded(dense, below, pitch), outs)
         row[col.FORWARD] = self.put_index([len(found) // 3, *found])
         if below >= 16:
             transposed = padded(dense.transpose(0, 2, 1), pitch, below)
             table: list[int] = []
             for phase in range(w.stride):
                 picked = [j for j in range(taps) if (j * w.dilation - phase) % w.stride == 0][::-1]
-                found = self.blocks(transposed[picked])
+                found = self.blocks(transposed[picked], inputs)
                 table += [len(picked), picked[0] if picked else 0, *found]
             row[col.BACK] = self.put_index([len(found) // 3, *table])
         else:
@@ -332,16 +332,18 @@ class Builder:
         taken[:, :, :inputs] = dense.transpose(2, 0, 1)
         row[col.BACKWARD], row[col.BACKWARD_BLOCK] = self.put(back), length
 
-    def blocks(self, weight: np.ndarray) -> list[int]:
-        """Weights (taps, in, out) cut along the last axis: first vector, vectors, offset of each.
+    def blocks(self, weight: np.ndarray, channels: int) -> list[int]:
+        """Weights (taps, in, out) cut along the last axis: first vector, half vectors, offset.
 
-        As few blocks as registers allow, of about the same width.
+        As few blocks as registers allow, of about the same width. The last ends with the half
+        vector that holds the last of the ``channels``.
         """
         found: list[int] = []
         vectors = np.arange(weight.shape[2] // 16)
         for part in np.array_split(vectors, -(-len(vectors) // WIDE)):
             first, count = int(part[0]), len(part)
-            found += [first, count, self.put(weight[:, :, first * 16 : (first + count) * 16])]
+            halves = min(2 * count, -(-(channels - first * 16) // 8))
+            found += [first, halves, self.put(weight[:, :, first * 16 : (first + count) * 16])]
         return found
 
     def of_bases(self, place: int) -> bool:

@@ -46,7 +46,7 @@ class EventProgram:
         else:
             self.how = CENTRED if method == "gradient_corrected" else TIMES_INPUT
             self.kind = col.GRADIENT
-        enter_steps(self.net.table, self.kind)
+        enter_steps(self.net.table, self.net.index, self.kind)
         mark_kept(self.net.table, self.kind)
         self.tops = (
             [self.top_blob(self.head.tops(k)) for k in range(len(self.tasks))]

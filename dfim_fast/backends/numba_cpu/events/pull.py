@@ -1,6 +1,6 @@
 """The inner loop of everything: entries that differ from zero times their weights.
 
-For some mutants g and some vectors v of one output row,
+For some mutants g and some vectors v of one output row, the last of which may be half a vector,
 
     sum[g][v] += sum over e of delta[g][code[e]] * weight[code[e]][v]
 
@@ -29,7 +29,7 @@ from dfim_fast.backends.numba_cpu.events.finish import (
     BYTES,
     FUNCTIONS,
     GROUP,
-    WIDE,
+    HALVES,
     Finish,
     put_at,
     quotients,
@@ -45,61 +45,49 @@ from dfim_fast.jit import entry, kernel
 # Slopes and quotients are, so that they also serve where something else than a convolution sent it.
 WRITE, MORE, VALUES, SLOPES, QUOTIENTS, BASES = range(6)
 KINDS: tuple[tuple[Finish, bool], ...] = (
-    (write, False), (write, True), (values, False), (slopes, True), (quotients, True))
-SLOTS = 8 * len(KINDS) + 2
+    (write, False), (write, True), (values, False), (slopes, True), (quotients, True),
+    (write, False))
+ALL_BASES = 2 * BASE_VECTORS  # half vectors of BASES, whose entries' places are in bytes
 ARGUMENTS = 6  # frame, first and last entry (not included), weights, offset of the row, and mutants
 _TYPE = ir.FunctionType(ir.VoidType(), [I64] * ARGUMENTS)
 
 
-def _define(
-    module: Any, name: str, mutants: int, vectors: int, finish: Finish, more: bool, scale: int
-) -> Any:
-    """One function, for so many mutants and vectors."""
-    function = ir.Function(module, _TYPE, name)
-    function.linkage = "internal"
-    builder = ir.IRBuilder(function.append_basic_block())
-    args = list(function.args)
-    finish(builder, args, sums_of(builder, args, mutants, vectors, scale, more))
-    builder.ret_void()
-    return function
-
-
-@intrinsic
-def _define_all(_: Any, out: Any) -> Any:
-    """Make all functions, and write their addresses.
+@intrinsic(prefer_literal=True)
+def _define(_: Any, kind: Any, halves: Any, out: Any) -> Any:
+    """Make the functions of a kind, for one mutant and for a GROUP, and write their addresses.
 
     They are called by address: compiled once, they stay out of what calls them, which else would
     optimise each of them again at every level.
     """
+    (finish, more), width = KINDS[kind.literal_value], halves.literal_value
+    scale = 1 if kind.literal_value == BASES else (width + 1) // 2 * BYTES
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def put(slot: int, *how: Any) -> None:
-            made = _define(builder.module, f"dfim_pull_{slot}", *how)
-            put_at(builder, builder.ptrtoint(made, I64), args[0], slot)
-
-        for kind, (finish, more) in enumerate(KINDS):
-            for group, mutants in enumerate((1, GROUP)):
-                for vectors in range(1, WIDE + 1):
-                    slot = 8 * kind + 4 * group + vectors - 1
-                    put(slot, mutants, vectors, finish, more, vectors * BYTES)
-        for group, mutants in enumerate((1, GROUP)):
-            put(8 * BASES + group, mutants, BASE_VECTORS, write, False, 1)
+        for slot, mutants in enumerate((1, GROUP)):
+            function = ir.Function(builder.module, _TYPE, f"dfim_pull_{mutants}")
+            function.linkage = "internal"
+            inside = ir.IRBuilder(function.append_basic_block())
+            finish(inside, function.args,
+                   sums_of(inside, function.args, mutants, width, scale, more))
+            inside.ret_void()
+            put_at(builder, builder.ptrtoint(function, I64), args[2], slot)
         return context.get_dummy_value()
 
-    return types.void(types.int64), generate
+    return types.void(kind, halves, types.int64), generate
 
 
-@entry
-def _addresses(out: np.ndarray) -> None:
-    _define_all(out.ctypes.data)
+ADDRESSES = np.zeros((len(KINDS), HALVES, 2), np.int64)  # of what was asked for, for the process
 
 
 @cache
-def functions() -> np.ndarray:
-    """Addresses of all functions (SLOTS,); kept as long as the process lives."""
-    out = np.zeros(SLOTS, np.int64)
-    _addresses(out)
-    return out
+def compile_pull(kind: int, halves: int) -> None:
+    """Compile the functions of a kind that sum so many half vectors."""
+
+    @entry
+    def addresses(out: int) -> None:
+        _define(kind, halves, out)
+
+    addresses(ADDRESSES[kind, halves - 1].ctypes.data)
 
 
 @intrinsic
@@ -113,22 +101,28 @@ def _call(_: Any, address: Any, frame: Any, start: Any, stop: Any, weight: Any, 
 
 
 @kernel
+def vectors_of(halves: int) -> int:
+    """Whole vectors that hold so many half ones."""
+    return (halves + 1) >> 1
+
+
+@kernel
 def pull(
-    kind: int, mutants: int, vectors: int, frame: int, start: int, stop: int, weight: int,
+    kind: int, mutants: int, halves: int, frame: int, start: int, stop: int, weight: int,
     offset: int, last: int,
 ) -> None:  # fmt: skip
-    """Call the function of a kind for 1 mutant or a GROUP, and 1 to WIDE vectors.
+    """Call the function of a kind for 1 mutant or a GROUP, and 1 to HALVES half vectors.
 
     ``start``, ``stop``: entries. ``weight``: address of entry 0's. Where there are new rows,
     ``offset`` is that of the row in bytes, and ``last`` has a bit for each mutant that has one (or
     is the address of VALUES' base).
     """
-    slot = 8 * kind + 4 * (mutants > 1) + vectors - 1
+    slot = 2 * (HALVES * kind + halves - 1) + (mutants > 1)
     _call(get(get(frame, FUNCTIONS), slot), frame, start, stop, weight, offset, last)
 
 
 @kernel
 def pull_bases(mutants: int, frame: int, start: int, stop: int, weight: int) -> None:
     """Down to the sequence: ``PLACE`` says how many bytes behind ``weight`` an entry's lie."""
-    none, slot = np.int64(0), 8 * BASES + (mutants > 1)
-    _call(get(get(frame, FUNCTIONS), slot), frame, start, stop, weight, none, none)
+    none = np.int64(0)
+    pull(BASES, mutants, ALL_BASES, frame, start, stop, weight, none, none)

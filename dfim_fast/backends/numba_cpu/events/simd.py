@@ -29,6 +29,7 @@ SQUEEZES = llvm.llvm_version_info[0] >= 19 and bool(
 F32 = ir.FloatType()
 _I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(F32, LANES)
+HALF = ir.VectorType(F32, LANES // 2)
 _MASK = ir.VectorType(ir.IntType(1), LANES)
 
 
@@ -54,6 +55,19 @@ def _lanes(builder: Any, v: Any, picked: list[int]) -> Any:
 def splat_of(builder: Any, x: Any) -> Any:
     v = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), x, ir.Constant(I32, 0))
     return _lanes(builder, v, [0] * LANES)
+
+
+def zeros_of(kind: Any) -> Any:
+    return ir.Constant(kind, [0.0] * kind.count)
+
+
+def low_half(builder: Any, v: Any) -> Any:
+    return _lanes(builder, v, list(range(LANES // 2)))
+
+
+def with_zeros(builder: Any, half: Any) -> Any:
+    pattern = ir.Constant(ir.VectorType(I32, LANES), list(range(LANES)))
+    return builder.shuffle_vector(half, zeros_of(HALF), pattern)
 
 
 def bits_of(builder: Any, mask: Any) -> Any:

@@ -1,17 +1,30 @@
-"""Which function takes one mutant through which operator; convolutions take a group at a time.
+"""Which function takes one mutant through which operator, and which loops convolutions need.
 
 Only what a network needs is ever compiled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events.backward import average_pool_back, rearranged_back
+from dfim_fast.backends.numba_cpu.events.finish import HALVES
 from dfim_fast.backends.numba_cpu.events.forward import join_rows, pick_rows, pool, row_by_row
 from dfim_fast.backends.numba_cpu.events.gating import activation_back
 from dfim_fast.backends.numba_cpu.events.pool_back import max_pool_back, max_pool_share
+from dfim_fast.backends.numba_cpu.events.pull import (
+    ALL_BASES,
+    BASES,
+    MORE,
+    QUOTIENTS,
+    SLOPES,
+    VALUES,
+    WRITE,
+    compile_pull,
+)
 from dfim_fast.jit import ByAddress
 
 UP: dict[int, ByAddress] = {
@@ -27,8 +40,10 @@ DOWN: dict[int, ByAddress] = {
 }
 
 
-def enter_steps(table: np.ndarray, rule: int) -> None:
-    """Write the functions' addresses into the table."""
+def enter_steps(table: np.ndarray, index: np.ndarray, rule: int) -> None:
+    """Write the functions' addresses into the table; make the loops of convolutions."""
+    for kind, halves in loops(table, index, rule):
+        compile_pull(kind, halves)
     for row in table:
         op = int(row[col.OP])
         if op in (col.INPUT, col.CONV):
@@ -38,3 +53,35 @@ def enter_steps(table: np.ndarray, rule: int) -> None:
             down = max_pool_share
         row[col.UP_CODE] = UP.get(op, row_by_row).address
         row[col.DOWN_CODE] = down.address
+
+
+def loops(table: np.ndarray, index: np.ndarray, rule: int) -> Iterator[tuple[int, int]]:
+    """Kind and half vectors of every ``pull`` that a network calls."""
+    gated = SLOPES if rule == col.GRADIENT else QUOTIENTS
+    for row in table:
+        if row[col.CHAIN] & col.GATE and not row[col.CHAIN] & col.FROM_ABOVE:
+            halves = -(-int(row[col.CHANNELS]) // 8)
+            yield from ((gated, min(HALVES, halves - i)) for i in range(0, halves, HALVES))
+        if row[col.OP] != col.CONV:
+            continue
+        for halves in blocks(index, row[col.FORWARD], 1):
+            yield WRITE, halves
+            if row[col.DILATION] > 1:
+                yield MORE, halves
+            if row[col.CHAIN] & col.UP:
+                yield VALUES, halves
+        if row[col.BACK] == 0:
+            yield BASES, ALL_BASES
+            continue
+        for halves in blocks(index, row[col.BACK], 3):
+            yield WRITE, halves
+            if row[col.FORWARD_STEP] > 1:
+                yield MORE, halves
+            if row[col.CHAIN] & col.DOWN:
+                yield gated, halves
+
+
+def blocks(index: np.ndarray, place: int, first: int) -> list[int]:
+    """Half vectors of the blocks listed at ``place``, of which the first begins ``first`` later."""
+    start = place + first
+    return [int(index[start + 3 * b + 1]) for b in range(index[place])]

@@ -18,7 +18,7 @@ from dfim_fast.backends.numba_cpu.events.columns import (
 from dfim_fast.backends.numba_cpu.events.finish import FRAME, GROUP, WIDE
 from dfim_fast.backends.numba_cpu.events.forward import forward
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, Builder, aligned
-from dfim_fast.backends.numba_cpu.events.pull import functions
+from dfim_fast.backends.numba_cpu.events.pull import ADDRESSES
 
 
 class Work:
@@ -70,7 +70,7 @@ class Work:
             (f.FRAME, np.zeros(FRAME, np.int64)),
             (f.ZEROS, aligned(16 * WIDE)),
             (f.NEED, np.zeros(2 * nodes, np.int64)),
-            (f.FUNCTIONS, functions()),
+            (f.FUNCTIONS, ADDRESSES),
         ):
             self.owned.append(array)
             self.header[field] = array.ctypes.data
