@@ -1,7 +1,9 @@
 """u = J^T g': what arrives at a node of the original's trunk, wanted at the few gates that flip.
 
-``ROWS_OF_U``: the head is linear, so u is the original's own gradient, a blob of rows.
-``DOT``: u is a combination of basis vectors, which lie side by side for every (row, channel).
+``ROWS_OF_U``: the original's own gradient, a blob of rows; all there is where the head is linear.
+``DOT``: to that comes a combination of basis vectors, which lie side by side for every (row,
+channel). A mutant that changes none of the head's multipliers goes as ``ROWS_OF_U``, one that
+changes a ``FEW`` only looks those up.
 ``LANE``: the vectors that lie side by side are the mutants' own; each reads its lane.
 ``U_KNOWN`` marks the entries that hold something; the others are zero.
 """
@@ -17,13 +19,17 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node
 from dfim_fast.backends.numba_cpu.events.simd import (
     add,
+    differ,
     first_bit,
     flag,
     flags_set,
     fma,
     get,
+    get_short,
+    lanes_set,
     load,
     load_scalar,
+    put,
     splat,
     store,
     store_scalar,
@@ -31,24 +37,52 @@ from dfim_fast.backends.numba_cpu.events.simd import (
 )
 from dfim_fast.jit import kernel
 
-ROWS_OF_U, DOT, LANE = 0, 1, 2
+ROWS_OF_U, DOT, LANE, FEW = 0, 1, 2, 3
+MOST = 8  # coefficients that are faster looked up one by one
+
+
+@kernel
+def choose_way(work: int) -> None:
+    """Settle how a mutant's combination is made, by how many of its coefficients are not zero."""
+    coefficient, listed, count = get(work, f.U_COEFFICIENT), get(work, f.U_LIST), np.int64(0)
+    for v in range(get(work, f.U_LANES) >> 4):
+        bits = differ(load(coefficient + v * 64), splat(np.float32(0)))
+        count += lanes_set(listed + count * 4, v * 16, bits)
+        if count > MOST:
+            put(work, f.U_KIND, DOT)
+            return
+    put(work, f.U_COUNT, count)
+    put(work, f.U_KIND, FEW if count > 0 else ROWS_OF_U)
 
 
 @kernel
 def arriving_at(net: int, work: int, n: int, i: int, c: int) -> Any:
     """One value of u."""
-    row = node(net, n)
-    values = get(work, f.U_VALUES)
-    if get(work, f.U_KIND) == ROWS_OF_U:
-        return load_scalar(values + (get(row, col.BASE) + i * get(row, col.PITCH) + c) * 4)
+    row, kind = node(net, n), get(work, f.U_KIND)
+    own = np.float32(0)
+    if kind != LANE:
+        own = load_scalar(
+            get(work, f.U_ROWS) + (get(row, col.BASE) + i * get(row, col.PITCH) + c) * 4)
     entry = get(row, col.ENTRY) + i * get(row, col.CHANNELS) + c
-    if flag(get(work, f.U_KNOWN), entry) == 0:
-        return np.float32(0)
+    if kind == ROWS_OF_U or flag(get(work, f.U_KNOWN), entry) == 0:
+        return own
     lanes = get(work, f.U_LANES)
-    at = values + entry * lanes * 4
-    if get(work, f.U_KIND) == LANE:
+    at = get(work, f.U_VALUES) + entry * lanes * 4
+    if kind == LANE:
         return load_scalar(at + get(work, f.U_LANE) * 4)
-    return dot(at, get(work, f.U_COEFFICIENT), lanes)
+    if kind == FEW:
+        return own + few(work, at)
+    return own + dot(at, get(work, f.U_COEFFICIENT), lanes)
+
+
+@kernel
+def few(work: int, values: int) -> Any:
+    """The listed coefficients times their values."""
+    coefficient, listed, s = get(work, f.U_COEFFICIENT), get(work, f.U_LIST), np.float32(0)
+    for j in range(get(work, f.U_COUNT)):
+        k = get_short(listed, j) * 4
+        s += load_scalar(coefficient + k) * load_scalar(values + k)
+    return s
 
 
 @kernel
@@ -93,21 +127,35 @@ def dots(values: int, coefficient: int, lanes: int, bits: int, out: int) -> None
 @kernel
 def arriving_row(net: int, work: int, n: int, i: int, v: int, bits: int) -> int:
     """Address of 16 values of u, of which only the lanes in ``bits`` need hold anything."""
-    t = node(net, n)
-    if get(work, f.U_KIND) == ROWS_OF_U:
-        return get(work, f.U_VALUES) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4 + v * 64
+    t, kind = node(net, n), get(work, f.U_KIND)
+    own = get(work, f.U_ROWS) + (get(t, col.BASE) + i * get(t, col.PITCH)) * 4 + v * 64
+    if kind == ROWS_OF_U:
+        return own
+    far = far_row(net, work, n, i, v, bits)
+    if kind != LANE:
+        store(far, add(load(own), load(far)))
+    return far
+
+
+@kernel
+def far_row(net: int, work: int, n: int, i: int, v: int, bits: int) -> int:
+    """The part of ``arriving_row`` that is not the original's own; not for ``ROWS_OF_U``."""
+    t, kind = node(net, n), get(work, f.U_KIND)
     entry = get(t, col.ENTRY) + i * get(t, col.CHANNELS) + v * 16
     bits &= flags_set(get(work, f.U_KNOWN) + entry)
     scratch = get(work, f.SCRATCH)
     store(scratch, splat(np.float32(0)))
-    lanes = get(work, f.U_LANES)
-    at = get(work, f.U_VALUES) + entry * lanes * 4
-    if get(work, f.U_KIND) == DOT:
-        dots(at, get(work, f.U_COEFFICIENT), lanes, bits, scratch)
+    width = get(work, f.U_LANES) * 4
+    at = get(work, f.U_VALUES) + entry * width
+    if kind == DOT:
+        dots(at, get(work, f.U_COEFFICIENT), get(work, f.U_LANES), bits, scratch)
         return scratch
-    at += get(work, f.U_LANE) * 4
     while bits != 0:
         c = first_bit(bits)
         bits &= bits - 1
-        store_scalar(scratch + c * 4, load_scalar(at + c * lanes * 4))
+        if kind == FEW:
+            value = few(work, at + c * width)
+        else:
+            value = load_scalar(at + c * width + get(work, f.U_LANE) * 4)
+        store_scalar(scratch + c * 4, value)
     return scratch

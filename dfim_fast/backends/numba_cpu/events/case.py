@@ -64,11 +64,12 @@ class Upstream(NamedTuple):
 
     Attributes
     ----------
-    values, known, lanes : see ``arriving``; addresses, and a number.
+    rows, values, known, lanes : see ``arriving``; addresses, and a number.
     coefficients : address of (M, lanes) floats, read where ``kind`` is DOT.
     kind : int
     """
 
+    rows: np.ndarray
     values: np.ndarray
     known: np.ndarray
     lanes: np.ndarray

@@ -51,7 +51,10 @@ FORWARD = 41  # addresses of the two ways through the trunk
 BACKWARD = 42
 NARROW = 43  # 1: the targets are restricted, and need only
 NEED = 44  # these rows of each node, see need.py
-SIZE = 45
+U_ROWS = 45
+U_LIST = 46
+U_COUNT = 47
+SIZE = 48
 
 # header of the network
 TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4

@@ -42,7 +42,7 @@ ACTS = 4  # the original's values below the activation
 ABOVE = 5  # the original's values, or multipliers, of the activation
 REFERENCE = 6  # the reference's values below the activation
 EPSILON = 7  # float32
-UPSTREAM = 8  # what arrives at the activation in the original; 0 where marked lanes are looked up
+UPSTREAM = 8  # the original's own part of what arrives at the activation; 0 where there is none
 NOTHING = 9  # zeros for as many vectors as go together
 FUNCTIONS = 10  # addresses
 DELTAS = 11  # for each mutant: what its entries are multiplied with
@@ -222,19 +222,18 @@ def _slope(builder: Any, is_open: Any, below: Any) -> Any:
     return builder.select(is_open, ir.Constant(VECTOR, [1.0] * LANES), below)
 
 
-def _upstream(builder: Any, frame: Any, offset: Any) -> tuple[Any, Any]:
-    """Where u is read, and which marks are left to the caller: all if u is not known here."""
+def _upstream(builder: Any, frame: Any, offset: Any) -> Any:
+    """Where u is read."""
     known = builder.icmp_signed("!=", _get(builder, frame, UPSTREAM), ir.Constant(I64, 0))
-    u = builder.select(
+    return builder.select(
         known, _row(builder, frame, UPSTREAM, offset), _get(builder, frame, NOTHING))
-    return u, builder.select(known, ir.Constant(I64, 0), ir.Constant(I64, -1))
 
 
 def slopes(builder: Any, args: Any, sums: Sums) -> None:
     """q' times the sums plus (q' - q) u, for derivatives; the marks are gates that differ."""
     frame, offset, changed = args[0], args[4], args[5]
     old, slope = _row(builder, frame, ACTS, offset), _get(builder, frame, SLOPE)
-    u, left = _upstream(builder, frame, offset)
+    u = _upstream(builder, frame, offset)
     fma = _fma(builder)
     marks, entries = [], []
     for g, row in enumerate(sums):
@@ -252,7 +251,7 @@ def slopes(builder: Any, args: Any, sums: Sums) -> None:
             found.append(_differ(builder, out, NONE))
             flips.append(builder.xor(is_open, was_open))
         entries.append(found)
-        marks.append(builder.and_(_join(builder, flips), left))
+        marks.append(_join(builder, flips))
     _results(builder, frame, marks, entries)
 
 
@@ -277,7 +276,7 @@ def quotients(builder: Any, args: Any, sums: Sums) -> None:
     reference = _row(builder, frame, REFERENCE, offset)
     epsilon = splat_of(builder, builder.bitcast(
         builder.trunc(_get(builder, frame, EPSILON), I32), F32))
-    u, unknown = _upstream(builder, frame, offset)
+    u = _upstream(builder, frame, offset)
     fma = _fma(builder)
     marks, entries = [], []
     for g, row in enumerate(sums):
@@ -293,7 +292,7 @@ def quotients(builder: Any, args: Any, sums: Sums) -> None:
                     out = builder.fmul(q, row[v])
                     fresh.append(builder.call(fma, [change, _load(builder, u, v), out]))
                     flips.append(_differ(builder, change, NONE))
-                mark, left = builder.and_(_join(builder, flips), unknown), builder.block
+                mark, left = _join(builder, flips), builder.block
             with otherwise:
                 kept = [builder.fmul(_load(builder, old, v), dv) for v, dv in enumerate(row)]
                 right = builder.block

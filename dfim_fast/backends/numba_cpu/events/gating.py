@@ -13,7 +13,7 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import node, span
-from dfim_fast.backends.numba_cpu.events.arriving import ROWS_OF_U, arriving_row
+from dfim_fast.backends.numba_cpu.events.arriving import LANE, ROWS_OF_U, arriving_row, far_row
 from dfim_fast.backends.numba_cpu.events.convolution import (
     append_found,
     member,
@@ -101,7 +101,10 @@ def spread_gate(net: int, work: int, a: int) -> None:
 
 @kernel
 def add_flips(net: int, work: int, a: int, r: int, first: int, flips: int) -> None:
-    """dv_below += (q' - q) u where a gate differs: ``flips``, from vector ``first`` of row r on."""
+    """dv_below += (q' - q) u where a gate differs: ``flips``, from vector ``first`` of row r on.
+
+    Without the part of u that is the original's own.
+    """
     t = node(net, a)
     below = node(net, get(t, col.SOURCE))
     rule, epsilon = get(work, f.RULE), load_scalar(work + f.EPSILON * 8)
@@ -117,7 +120,7 @@ def add_flips(net: int, work: int, a: int, r: int, first: int, flips: int) -> No
         else:
             new = quotient_at(get(work, f.NEW) + z, get(work, f.REFERENCE) + z, slope, epsilon)
             old = load(get(work, f.QUOTIENTS) + y)
-        u = load(arriving_row(net, work, a, r, v, bits))
+        u = load(far_row(net, work, a, r, v, bits))
         out = get(work, f.DIFFERENCE) + z
         store(out, fma(subtract(new, old), u, load(out)))
 
@@ -133,8 +136,8 @@ def open_gate(net: int, works: int, group: int, a: int, frame: int) -> None:
     put(frame, ABOVE, get(lead, f.QUOTIENTS) + y)
     put(frame, REFERENCE, get(lead, f.REFERENCE) + z)
     put(frame, EPSILON, get(lead, f.EPSILON))
-    rows_of_u = get(lead, f.U_KIND) == ROWS_OF_U
-    put(frame, UPSTREAM, get(lead, f.U_VALUES) + y if rows_of_u else np.int64(0))
+    lane = get(lead, f.U_KIND) == LANE
+    put(frame, UPSTREAM, np.int64(0) if lane else get(lead, f.U_ROWS) + y)
     put(frame, NOTHING, get(lead, f.ZEROS))
     put(frame, SUMS, get(lead, f.SUMS))
     put(frame, FUNCTIONS, get(lead, f.FUNCTIONS))
@@ -163,9 +166,9 @@ def list_gated(
     flipped = np.int64(0)
     for g in range(group):
         flips = get(results, g)
-        if flips != 0:
+        if flips != 0 and get(get(works, g), f.U_KIND) != ROWS_OF_U:
             add_flips(net, get(works, g), a, r, v, flips)
-        flipped |= flips
+            flipped |= flips
     if flipped == 0:
         append_found(get(lead, f.NEXT_LIST), results, vectors, first, left)
         return

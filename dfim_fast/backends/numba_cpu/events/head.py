@@ -234,7 +234,6 @@ class Head:
         coefficients[:] = 0
         stop = {e.node for e in self.entries}
         for k in range(len(self.tasks)):
-            coefficients[k, :, k] = 1
             arriving = {self.tasks[k].node: self.seed(self.tasks[k].node, k)}
             for n in reversed(self.nodes):
                 if n in stop or n not in arriving:

@@ -8,6 +8,7 @@ own gradients go down instead, a tile at a time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from dfim_fast.backends.numba_cpu.events.arriving import DOT, LANE
 from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_importance
 from dfim_fast.backends.numba_cpu.events.case import Part, Upstream
 from dfim_fast.backends.numba_cpu.events.head import Acts
-from dfim_fast.backends.numba_cpu.events.layout import SLACK, whole_vectors
+from dfim_fast.backends.numba_cpu.events.layout import SLACK, aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import piece_of
 from dfim_fast.backends.numba_cpu.events.walk import walk, walk_forward
 from dfim_fast.ops.base import Array
@@ -41,14 +42,19 @@ class Lanes:
         self.known = np.zeros(self.entries + SLACK, np.uint8)
         self.importance = np.zeros((len(run.x), self.lanes), np.float32)
 
-    def descend(self, tops: Acts, r: int, thread: int | None = None) -> None:
+    def descend(
+        self, tops: Acts, r: int, thread: int | None = None, own: Sequence[Array] = ()
+    ) -> None:
         """Propagate what arrives at the head's inputs, (F, 1, width); r: reference.
 
-        On one thread, or with the lanes split over all.
+        On one thread, or with the lanes split over all. The first vectors once more by themselves,
+        row by row, into the blobs ``own``.
         """
         run = self.run
         self.known[:] = 0
         run.head.lay(tops, self.place)
+        for k, blob in enumerate(own):
+            run.arrive(self.top(k), blob, r, thread or 0)
         vectors = self.lanes // 16
         share = vectors if thread is not None else -(-vectors // run.threads)
         share += share % 2 if vectors > share else 0  # pairs of vectors go faster
@@ -78,6 +84,19 @@ class Lanes:
         self.values[start:stop, size:] = 0
         self.known[start:stop] = 1
         return self.values[start:stop]
+
+    def top(self, k: int) -> Array:
+        """Vector k at the cut nodes, laid out as the table says."""
+        builder = self.run.program.builder
+        blob = aligned(builder.tops + SLACK)
+        for n in builder.cut:
+            row = self.run.net.table[builder.place[n]]
+            rows, channels, pitch, entry, start = row[
+                [col.ROWS, col.CHANNELS, col.PITCH, col.ENTRY, col.TOP]]
+            if self.known[entry]:
+                values = self.values[entry : entry + rows * channels, k].reshape(rows, channels)
+                blob[start : start + rows * pitch].reshape(rows, pitch)[:, :channels] = values
+        return blob
 
     def enter(self, work: Any, known: Array, r: int) -> Array:
         """Point a thread's header here, at memory that the caller keeps; returns the old header."""
@@ -131,7 +150,8 @@ def hidden_rows(run: Run) -> None:
     run.fis[..., len(run.x) :] = 0
     run.own = np.zeros((run.tasks, many, run.groups, run.mutated.columns.shape[1]), np.float32)
     size = max(b.size for b in bases)
-    bytes_each = run.program.builder.entries * whole_vectors(size) * 4
+    builder = run.program.builder
+    bytes_each = (builder.entries * whole_vectors(size) + builder.floats * run.tasks) * 4
     chunk = references_at_once(size, many, bytes_each)
     if chunk:
         by_basis(run, bases, chunk)
@@ -152,8 +172,8 @@ def keep_all(run: Run, many: int) -> Array:
 
 def no_upstream(shape: tuple[int, int], kind: int) -> Upstream:
     """Addresses still to be filled in, for tasks and references."""
-    values, known, lanes, coefficients = np.zeros((4, *shape), np.int64)
-    return Upstream(values, known, lanes, coefficients, kind)
+    rows, values, known, lanes, coefficients = np.zeros((5, *shape), np.int64)
+    return Upstream(rows, values, known, lanes, coefficients, kind)
 
 
 def references_at_once(size: int, many: int, bytes_each: int) -> int:
@@ -172,10 +192,12 @@ def some_references(run: Run, bases: list, first: int, last: int) -> None:
     many, shape = len(run.mutated.start), (run.tasks, run.count)
     upstream = no_upstream(shape, DOT)
     lanes = [Lanes(run, b.size) for b in bases[first:last]]
+    own = run.memory.upstreams(run.tasks * len(lanes))
 
     def descend(i: int, t: int) -> None:
         down, basis = lanes[i], bases[first + i]
-        down.descend(basis.vectors, first + i, t if last - first > 1 else None)
+        rows = own[i * run.tasks : (i + 1) * run.tasks]
+        down.descend(basis.vectors, first + i, t if last - first > 1 else None, rows)
 
     if last - first > 1:
         run.spread_out(descend, list(range(len(lanes))))
@@ -184,6 +206,7 @@ def some_references(run: Run, bases: list, first: int, last: int) -> None:
     for i, down in enumerate(lanes):
         r = first + i
         for k in range(run.tasks):
+            upstream.rows[k, r] = own[i * run.tasks + k].ctypes.data
             upstream.values[k, r] = down.values.ctypes.data
             upstream.known[k, r] = down.known.ctypes.data
             upstream.lanes[k, r] = down.lanes

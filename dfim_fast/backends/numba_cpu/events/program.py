@@ -58,7 +58,9 @@ class EventProgram:
         """The most that the bases of a hidden head take for one sequence."""
         if self.head.linear:
             return 0
-        each = whole_vectors(self.head.units + len(self.tasks)) * self.builder.entries * 4
+        tasks, builder = len(self.tasks), self.builder
+        each = 4 * (
+            whole_vectors(self.head.units + tasks) * builder.entries + tasks * builder.floats)
         return min(BYTES, each * max(references, 1))
 
     def slot(self, width: int) -> int:

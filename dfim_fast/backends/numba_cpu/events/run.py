@@ -145,6 +145,19 @@ class Run:
         work.header[f.QUOTIENTS] = self.case.quotients[r]
         full_quotients(self.net.address, work.address)
 
+    def arrive(self, top: Array, blob: Array, r: int, t: int) -> None:
+        """Take a gradient from the top of the original's trunk to every node, into ``blob``."""
+        work = self.memory.works[t]
+        kept = work.header.copy()
+        work.header[f.DIFFERENCE] = blob.ctypes.data
+        work.header[f.REFERENCE] = self.case.references[r]
+        work.header[f.REFERENCE_WINNERS] = self.case.reference_winners[r]
+        work.header[f.QUOTIENTS] = self.case.quotients[r]
+        work.header[f.PLAIN] = 1
+        full_backward(
+            self.net.address, top.ctypes.data, work.address, self.program.builder.floats)
+        work.header[:] = kept
+
     def linear_rows(self) -> None:
         """The head is linear: u is the original's gradient, and maps are banded."""
         memory, program, case = self.memory, self.program, self.case
@@ -154,17 +167,7 @@ class Run:
 
         def arrive(i: int, t: int) -> None:
             k, r = pairs[i]
-            work = memory.works[t]
-            kept = work.header.copy()
-            work.header[f.DIFFERENCE] = blobs[i].ctypes.data
-            work.header[f.REFERENCE] = case.references[r]
-            work.header[f.REFERENCE_WINNERS] = case.reference_winners[r]
-            work.header[f.QUOTIENTS] = case.quotients[r]
-            work.header[f.PLAIN] = 1
-            full_backward(
-                self.net.address, program.tops[k].ctypes.data, work.address, program.builder.floats
-            )
-            work.header[:] = kept
+            self.arrive(program.tops[k], blobs[i], r, t)
             row = self.net.table[0]
             rows, pitch = row[col.ROWS], row[col.PITCH]
             g = blobs[i][row[col.BASE] : row[col.BASE] + rows * pitch].reshape(rows, pitch)[:, :4]
@@ -175,7 +178,7 @@ class Run:
             case.original[k, case.group[r]] += case.share[r] * c
         values = np.array([b.ctypes.data for b in blobs], np.int64).reshape(self.tasks, self.count)
         none = np.zeros_like(values)
-        upstream = Upstream(values, none, none, none, ROWS_OF_U)
+        upstream = Upstream(values, none, none, none, none, ROWS_OF_U)
         tops = np.array([b.ctypes.data for b in program.tops], np.int64)
         many = len(self.mutated.start)
         piece = piece_of(many, self.threads)

@@ -7,7 +7,7 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
-from dfim_fast.backends.numba_cpu.events.arriving import arriving_at
+from dfim_fast.backends.numba_cpu.events.arriving import DOT, arriving_at, choose_way
 from dfim_fast.backends.numba_cpu.events.backward import forget
 from dfim_fast.backends.numba_cpu.events.case import (
     CENTRED,
@@ -181,12 +181,15 @@ def walk(
                     put(work, f.REFERENCE, case.references[r])
                     put(work, f.REFERENCE_WINNERS, case.reference_winners[r])
                     put(work, f.QUOTIENTS, case.quotients[r])
+                    put(work, f.U_ROWS, upstream.rows[k, r])
                     put(work, f.U_VALUES, upstream.values[k, r])
                     put(work, f.U_KNOWN, upstream.known[k, r])
                     put(work, f.U_LANES, upstream.lanes[k, r])
                     put(work, f.U_LANE, m - part.tile)
                     at = upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4
                     put(work, f.U_COEFFICIENT, at)
+                    if upstream.kind == DOT:
+                        choose_way(work)
                 call(get(get(works, 0), f.BACKWARD), net, works, size)
                 for g in range(size):
                     work, row = get(works, g), first + g if dense else g

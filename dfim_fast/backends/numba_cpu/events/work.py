@@ -6,6 +6,7 @@ import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import LIST
+from dfim_fast.backends.numba_cpu.events.arriving import MOST
 from dfim_fast.backends.numba_cpu.events.backward import backward
 from dfim_fast.backends.numba_cpu.events.columns import (
     BASE,
@@ -70,6 +71,7 @@ class Work:
             (f.FRAME, np.zeros(FRAME, np.int64)),
             (f.ZEROS, aligned(16 * WIDE)),
             (f.NEED, np.zeros(2 * nodes, np.int64)),
+            (f.U_LIST, np.zeros(MOST + 32, np.int32)),
             (f.FUNCTIONS, ADDRESSES),
         ):
             self.owned.append(array)
