@@ -139,7 +139,8 @@ def compiled() -> list[tuple[int, int, str]]:
 
     found = {}
     for library in gc.get_objects():
-        if isinstance(library, CPUCodeLibrary) and library._finalized:
+        # not isinstance: that asks dead weak references too
+        if issubclass(type(library), CPUCodeLibrary) and library._finalized:
             engine = library.codegen._engine
             for function in library._final_module.functions:
                 if not function.is_declaration:

@@ -5,7 +5,8 @@
 channel). A mutant that changes none of the head's multipliers goes as ``ROWS_OF_U``, one that
 changes a ``FEW`` only looks those up.
 ``LANE``: the vectors that lie side by side are the mutants' own; each reads its lane.
-``U_KNOWN`` marks the entries that hold something; the others are zero.
+``U_KNOWN`` has, for every entry, 1 + the number of its vector, or 0 where nothing arrives; what is
+read there is multiplied by its ``U_SCALE`` (see ``basis``).
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     add,
     differ,
     first_bit,
-    flag,
-    flags_set,
     fma,
     get,
     get_short,
     lanes_set,
     load,
     load_scalar,
+    multiply,
     put,
+    select,
+    shorts_set,
     splat,
     store,
     store_scalar,
@@ -64,15 +66,21 @@ def arriving_at(net: int, work: int, n: int, i: int, c: int) -> Any:
         own = load_scalar(
             get(work, f.U_ROWS) + (get(row, col.BASE) + i * get(row, col.PITCH) + c) * 4)
     entry = get(row, col.ENTRY) + i * get(row, col.CHANNELS) + c
-    if kind == ROWS_OF_U or flag(get(work, f.U_KNOWN), entry) == 0:
+    if kind == ROWS_OF_U or get_short(get(work, f.U_KNOWN), entry) == 0:
         return own
-    lanes = get(work, f.U_LANES)
-    at = get(work, f.U_VALUES) + entry * lanes * 4
+    at, scale = vector_of(work, entry), load_scalar(get(work, f.U_SCALE) + entry * 4)
     if kind == LANE:
-        return load_scalar(at + get(work, f.U_LANE) * 4)
+        return load_scalar(at + get(work, f.U_LANE) * 4) * scale
     if kind == FEW:
-        return own + few(work, at)
-    return own + dot(at, get(work, f.U_COEFFICIENT), lanes)
+        return own + few(work, at) * scale
+    return own + dot(at, get(work, f.U_COEFFICIENT), get(work, f.U_LANES)) * scale
+
+
+@kernel
+def vector_of(work: int, entry: int) -> int:
+    """Address of an entry's vector, which is known."""
+    vector = get_short(get(work, f.U_KNOWN), entry) - 1
+    return get(work, f.U_VALUES) + vector * get(work, f.U_LANES) * 4
 
 
 @kernel
@@ -101,24 +109,25 @@ def dot(a: int, b: int, lanes: int) -> Any:
 
 
 @kernel
-def dots(values: int, coefficient: int, lanes: int, bits: int, out: int) -> None:
-    """``dot`` of some of 16 neighbouring entries with the same coefficients.
+def dots(work: int, entry: int, bits: int, out: int) -> None:
+    """``dot`` of some of the 16 entries from ``entry`` on with the mutant's coefficients.
 
     The same sums in the same order, but that 64 coefficients stay in registers.
     """
-    zero, width = splat(np.float32(0)), lanes * 4
+    zero, lanes = splat(np.float32(0)), get(work, f.U_LANES)
+    coefficient = get(work, f.U_COEFFICIENT)
     if lanes != 64:
         while bits != 0:
             c = first_bit(bits)
             bits &= bits - 1
-            store_scalar(out + c * 4, dot(values + c * width, coefficient, lanes))
+            store_scalar(out + c * 4, dot(vector_of(work, entry + c), coefficient, lanes))
         return
     p, q = load(coefficient), load(coefficient + 64)
     m, n = load(coefficient + 128), load(coefficient + 192)
     while bits != 0:
         c = first_bit(bits)
         bits &= bits - 1
-        at = values + c * width
+        at = vector_of(work, entry + c)
         s = fma(load(at + 128), m, fma(load(at), p, zero))
         t = fma(load(at + 192), n, fma(load(at + 64), q, zero))
         store_scalar(out + c * 4, total(add(s, t)))
@@ -142,20 +151,24 @@ def far_row(net: int, work: int, n: int, i: int, v: int, bits: int) -> int:
     """The part of ``arriving_row`` that is not the original's own; not for ``ROWS_OF_U``."""
     t, kind = node(net, n), get(work, f.U_KIND)
     entry = get(t, col.ENTRY) + i * get(t, col.CHANNELS) + v * 16
-    bits &= flags_set(get(work, f.U_KNOWN) + entry)
-    scratch = get(work, f.SCRATCH)
-    store(scratch, splat(np.float32(0)))
-    width = get(work, f.U_LANES) * 4
-    at = get(work, f.U_VALUES) + entry * width
-    if kind == DOT:
-        dots(at, get(work, f.U_COEFFICIENT), get(work, f.U_LANES), bits, scratch)
+    bits &= shorts_set(get(work, f.U_KNOWN) + entry * 4)
+    scratch, zero = get(work, f.SCRATCH), splat(np.float32(0))
+    if bits == 0:
+        store(scratch, zero)
         return scratch
-    while bits != 0:
-        c = first_bit(bits)
-        bits &= bits - 1
-        if kind == FEW:
-            value = few(work, at + c * width)
-        else:
-            value = load_scalar(at + c * width + get(work, f.U_LANE) * 4)
-        store_scalar(scratch + c * 4, value)
+    if kind == DOT:
+        dots(work, entry, bits, scratch)
+    else:
+        left = bits
+        while left != 0:
+            c = first_bit(left)
+            left &= left - 1
+            at = vector_of(work, entry + c)
+            if kind == FEW:
+                value = few(work, at)
+            else:
+                value = load_scalar(at + get(work, f.U_LANE) * 4)
+            store_scalar(scratch + c * 4, value)
+    scale = load(get(work, f.U_SCALE) + entry * 4)
+    store(scratch, select(bits, multiply(load(scratch), scale), zero))
     return scratch

@@ -5,9 +5,11 @@ where there are too many, each mutant's own gradient). They share the original's
 propagated side by side: ``values`` holds ``lanes`` floats for every (row, channel), a closed gate
 skips all of them, and one weight serves 16 or 32. A thread owns a slice of the lanes.
 
-``known`` has a byte per (row, channel): 0 where nothing has arrived and nothing is stored. A
-convolution whose only reader is an activation is stored nowhere: its gate is applied when the
-activation's values are read.
+``known`` has an integer per (row, channel): 0 where nothing has arrived, else 1 + the number of its
+vector of lanes. Where an entry only passes on what one other entry has got (below a pool, say), it
+shares that one's vector, and ``scale`` says by how much to multiply; nothing is written. A
+convolution whose only reader is an activation has no entries: its gate is applied when the
+activation's are read.
 """
 
 from __future__ import annotations
@@ -19,16 +21,17 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node
+from dfim_fast.backends.numba_cpu.events.arriving import vector_of
 from dfim_fast.backends.numba_cpu.events.multipliers import shares, slope_at
 from dfim_fast.backends.numba_cpu.events.simd import (
-    flag,
     fma,
     get,
+    get_short,
     load,
     load_scalar,
     multiply,
     put,
-    set_flag,
+    put_short,
     splat,
     store,
     store_scalar,
@@ -37,21 +40,38 @@ from dfim_fast.jit import entry, kernel
 
 
 @kernel
-def pass_on(work: int, source: int, target: int, factor: float, first: int, vectors: int) -> None:
-    """target += factor * source, entry to entry, in the lanes of this thread."""
-    if factor == 0 or flag(get(work, f.U_KNOWN), source) == 0:
+def pass_on(
+    work: int, source: int, t: int, i: int, factor: float, first: int, vectors: int
+) -> None:
+    """Entry i of the node at t gets ``factor`` times entry ``source``, in this thread's lanes."""
+    known, scales = get(work, f.U_KNOWN), get(work, f.U_SCALE)
+    if factor == 0 or get_short(known, source) == 0:
         return
-    width = get(work, f.U_LANES) * 4
-    a = get(work, f.U_VALUES) + source * width + first * 64
-    b = get(work, f.U_VALUES) + target * width + first * 64
-    scale = splat(np.float32(factor))
-    if flag(get(work, f.U_KNOWN), target) == 0:
-        set_flag(get(work, f.U_KNOWN), target, 1)
+    target, scale = get(t, col.ENTRY) + i, factor * load_scalar(scales + source * 4)
+    fresh = get_short(known, target) == 0
+    if get(t, col.STORE) < 0:
+        put_short(known + target * 4, get_short(known, source))
+        store_scalar(
+            scales + target * 4, scale if fresh else scale + load_scalar(scales + target * 4))
+        return
+    a, many = vector_of(work, source) + first * 64, splat(scale)
+    if fresh:
+        b = own_vector(work, t, i) + first * 64
         for v in range(vectors):
-            store(b + v * 64, multiply(load(a + v * 64), scale))
+            store(b + v * 64, multiply(load(a + v * 64), many))
     else:
+        b = vector_of(work, target) + first * 64
         for v in range(vectors):
-            store(b + v * 64, fma(load(a + v * 64), scale, load(b + v * 64)))
+            store(b + v * 64, fma(load(a + v * 64), many, load(b + v * 64)))
+
+
+@kernel
+def own_vector(work: int, t: int, i: int) -> int:
+    """Entry i of the node at t is known from now on; returns the address of its vector."""
+    entry = get(t, col.ENTRY) + i
+    put_short(get(work, f.U_KNOWN) + entry * 4, get(t, col.STORE) + i + 1)
+    store_scalar(get(work, f.U_SCALE) + entry * 4, np.float32(1))
+    return vector_of(work, entry)
 
 
 @kernel
@@ -73,48 +93,42 @@ def gates(net: int, work: int, n: int, i: int) -> int:
 def clear_row(net: int, work: int, n: int, i: int, first: int, vectors: int) -> int:
     """Make every entry of a row known; returns the address of its first one."""
     t = node(net, n)
-    channels, width = get(t, col.CHANNELS), get(work, f.U_LANES) * 4
+    channels, zero = get(t, col.CHANNELS), splat(np.float32(0))
     start = get(t, col.ENTRY) + i * channels
-    zero = splat(np.float32(0))
-    for c in range(start, start + channels):
-        if flag(get(work, f.U_KNOWN), c) == 0:
-            set_flag(get(work, f.U_KNOWN), c, 1)
+    for c in range(channels):
+        if get_short(get(work, f.U_KNOWN), start + c) == 0:
+            row = own_vector(work, t, i * channels + c) + first * 64
             for v in range(vectors):
-                store(get(work, f.U_VALUES) + c * width + (first + v) * 64, zero)
-    return get(work, f.U_VALUES) + start * width + first * 64
+                store(row + v * 64, zero)
+    return vector_of(work, start) + first * 64
 
 
 @kernel
 def tap_two(
-    target: int,
-    width: int,
-    channels: int,
-    weight: int,
-    block: int,
-    at: int,
-    value: int,
-    channel: int,
-    e: int,
-    count: int,
-) -> None:
+    target: int, width: int, channels: int, weight: int, block: int, at: int, value: int,
+    channel: int, place: int, e: int, count: int,
+) -> None:  # fmt: skip
     """32 lanes of one row: target[c] += sum over up to 4 entries of weight[entry][c] * entry."""
     zero = splat(np.float32(0))
     a0 = splat(load_scalar(value + e * 4))
-    p0 = at + get(channel, e) * width
+    p0 = at + get_short(place, e) * width
     x0, y0 = multiply(a0, load(p0)), multiply(a0, load(p0 + 64))
     x1, y1, x2, y2, x3, y3 = zero, zero, zero, zero, zero, zero
     w0 = weight + get(channel, e) * block
     w1, w2, w3 = w0, w0, w0
     if count > 1:
-        a1, p1 = splat(load_scalar(value + e * 4 + 4)), at + get(channel, e + 1) * width
+        a1 = splat(load_scalar(value + e * 4 + 4))
+        p1 = at + get_short(place, e + 1) * width
         x1, y1 = multiply(a1, load(p1)), multiply(a1, load(p1 + 64))
         w1 = weight + get(channel, e + 1) * block
     if count > 2:
-        a2, p2 = splat(load_scalar(value + e * 4 + 8)), at + get(channel, e + 2) * width
+        a2 = splat(load_scalar(value + e * 4 + 8))
+        p2 = at + get_short(place, e + 2) * width
         x2, y2 = multiply(a2, load(p2)), multiply(a2, load(p2 + 64))
         w2 = weight + get(channel, e + 2) * block
     if count > 3:
-        a3, p3 = splat(load_scalar(value + e * 4 + 12)), at + get(channel, e + 3) * width
+        a3 = splat(load_scalar(value + e * 4 + 12))
+        p3 = at + get_short(place, e + 3) * width
         x3, y3 = multiply(a3, load(p3)), multiply(a3, load(p3 + 64))
         w3 = weight + get(channel, e + 3) * block
     for c in range(channels):
@@ -134,33 +148,26 @@ def tap_two(
 
 @kernel
 def tap_one(
-    target: int,
-    width: int,
-    channels: int,
-    weight: int,
-    block: int,
-    at: int,
-    value: int,
-    channel: int,
-    e: int,
-    count: int,
-) -> None:
+    target: int, width: int, channels: int, weight: int, block: int, at: int, value: int,
+    channel: int, place: int, e: int, count: int,
+) -> None:  # fmt: skip
     """The same for 16 lanes."""
     zero = splat(np.float32(0))
-    x0 = multiply(splat(load_scalar(value + e * 4)), load(at + get(channel, e) * width))
+    x0 = multiply(splat(load_scalar(value + e * 4)), load(at + get_short(place, e) * width))
     x1, x2, x3 = zero, zero, zero
     w0 = weight + get(channel, e) * block
     w1, w2, w3 = w0, w0, w0
     if count > 1:
-        x1 = multiply(splat(load_scalar(value + e * 4 + 4)), load(at + get(channel, e + 1) * width))
+        p1 = at + get_short(place, e + 1) * width
+        x1 = multiply(splat(load_scalar(value + e * 4 + 4)), load(p1))
         w1 = weight + get(channel, e + 1) * block
     if count > 2:
-        x2 = multiply(splat(load_scalar(value + e * 4 + 8)), load(at + get(channel, e + 2) * width))
+        p2 = at + get_short(place, e + 2) * width
+        x2 = multiply(splat(load_scalar(value + e * 4 + 8)), load(p2))
         w2 = weight + get(channel, e + 2) * block
     if count > 3:
-        x3 = multiply(
-            splat(load_scalar(value + e * 4 + 12)), load(at + get(channel, e + 3) * width)
-        )
+        p3 = at + get_short(place, e + 3) * width
+        x3 = multiply(splat(load_scalar(value + e * 4 + 12)), load(p3))
         w3 = weight + get(channel, e + 3) * block
     for c in range(channels):
         o = target + c * width
@@ -179,22 +186,27 @@ def convolution_lanes(net: int, work: int, n: int, first: int, vectors: int) -> 
     fused = get(t, col.FUSED)
     source = node(net, fused) if fused >= 0 else t
     channels, width = get(t, col.CHANNELS), get(work, f.U_LANES) * 4
-    value, channel, known = get(work, f.VALUE), get(work, f.CHANNEL), get(work, f.U_KNOWN)
+    value, channel, place = get(work, f.VALUE), get(work, f.CHANNEL), get(work, f.PLACES)
+    known, scales = get(work, f.U_KNOWN), get(work, f.U_SCALE)
     pitch, block = get(below, col.PITCH), get(t, col.BACKWARD_BLOCK) * 4
     for i in range(get(t, col.ROWS)):
         start = get(source, col.ENTRY) + i * channels
         count = np.int64(0)
         q = gates(net, work, fused, i) if fused >= 0 else np.int64(0)
         for c in range(channels):
-            if flag(known, start + c):
-                factor = load_scalar(q + c * 4) if fused >= 0 else np.float32(1)
+            vector = get_short(known, start + c)
+            if vector:
+                factor = load_scalar(scales + (start + c) * 4)
+                if fused >= 0:
+                    factor *= load_scalar(q + c * 4)
                 if factor != 0:
                     put(channel, count, c)
+                    put_short(place + count * 4, vector - 1)
                     store_scalar(value + count * 4, factor)
                     count += 1
         if count == 0:
             continue
-        at = get(work, f.U_VALUES) + start * width + first * 64
+        at = get(work, f.U_VALUES) + first * 64
         for j in range(get(t, col.KERNEL)):
             r = i * get(t, col.STRIDE) - get(t, col.PAD) + j * get(t, col.DILATION)
             if r < 0 or r >= get(below, col.ROWS):
@@ -205,31 +217,15 @@ def convolution_lanes(net: int, work: int, n: int, first: int, vectors: int) -> 
                 v = 0
                 while v + 2 <= vectors:
                     tap_two(
-                        target + v * 64,
-                        width,
-                        get(below, col.CHANNELS),
-                        weight,
-                        block,
-                        at + v * 64,
-                        value,
-                        channel,
-                        e,
-                        count - e,
-                    )
+                        target + v * 64, width, get(below, col.CHANNELS), weight, block,
+                        at + v * 64, value, channel, place, e, count - e,
+                    )  # fmt: skip
                     v += 2
                 if v < vectors:
                     tap_one(
-                        target + v * 64,
-                        width,
-                        get(below, col.CHANNELS),
-                        weight,
-                        block,
-                        at + v * 64,
-                        value,
-                        channel,
-                        e,
-                        count - e,
-                    )
+                        target + v * 64, width, get(below, col.CHANNELS), weight, block,
+                        at + v * 64, value, channel, place, e, count - e,
+                    )  # fmt: skip
 
 
 @kernel
@@ -256,9 +252,8 @@ def max_pool_lanes(net: int, work: int, n: int, first: int, vectors: int) -> Non
                     load_scalar(get(work, f.ACTS) + (get(below, col.BASE) + r * pitch + c) * 4),
                     epsilon,
                 )
-            target = get(below, col.ENTRY) + c
-            pass_on(work, source, target + w * channels, to_x, first, vectors)
-            pass_on(work, source, target + r * channels, to_r, first, vectors)
+            pass_on(work, source, below, w * channels + c, to_x, first, vectors)
+            pass_on(work, source, below, r * channels + c, to_r, first, vectors)
 
 
 @kernel
@@ -276,7 +271,8 @@ def average_pool_lanes(net: int, work: int, n: int, first: int, vectors: int) ->
                     pass_on(
                         work,
                         get(t, col.ENTRY) + i * channels + c,
-                        get(below, col.ENTRY) + r * channels + c,
+                        below,
+                        r * channels + c,
                         factor,
                         first,
                         vectors,
@@ -296,7 +292,7 @@ def row_lanes(net: int, work: int, n: int, i: int, first: int, vectors: int) -> 
         factors = get(net, f.WEIGHT) + (get(t, col.SCALE) + i * get(t, col.SCALE_PITCH)) * 4
     for k in range(get(t, col.COUNT)):
         below = node(net, index(net, get(t, col.SOURCES) + k))
-        width, base = get(below, col.CHANNELS), get(below, col.ENTRY)
+        width = get(below, col.CHANNELS)
         at = (
             index(net, get(t, col.INDEX) + k)
             if (op == col.CONCAT_ROWS or op == col.CONCAT_CHANNELS)
@@ -311,13 +307,14 @@ def row_lanes(net: int, work: int, n: int, i: int, first: int, vectors: int) -> 
             r = get(t, col.FIRST) + get(t, col.STEP) * i
         if op == col.CONCAT_CHANNELS:
             for c in range(width):
-                pass_on(work, start + at + c, base + r * width + c, np.float32(1), first, vectors)
+                pass_on(work, start + at + c, below, r * width + c, np.float32(1), first, vectors)
         elif op == col.TAKE_CHANNELS:
             for c in range(channels):
                 pass_on(
                     work,
                     start + c,
-                    base + r * width + index(net, get(t, col.INDEX) + c),
+                    below,
+                    r * width + index(net, get(t, col.INDEX) + c),
                     np.float32(1),
                     first,
                     vectors,
@@ -328,7 +325,7 @@ def row_lanes(net: int, work: int, n: int, i: int, first: int, vectors: int) -> 
                 sign = np.float32(-1)
             for c in range(channels):
                 factor = load_scalar(factors + c * 4) if factors != 0 else sign
-                pass_on(work, start + c, base + r * width + c, factor, first, vectors)
+                pass_on(work, start + c, below, r * width + c, factor, first, vectors)
 
 
 @entry
@@ -363,9 +360,9 @@ def read_importance(net: int, work: int, reading: np.ndarray, out: np.ndarray) -
         o = out.ctypes.data + p * lanes * 4
         for b in range(4):
             entry_ = get(t, col.ENTRY) + p * 4 + b
-            if reading[p, b] == 0 or flag(get(work, f.U_KNOWN), entry_) == 0:
+            if reading[p, b] == 0 or get_short(get(work, f.U_KNOWN), entry_) == 0:
                 continue
-            scale = splat(np.float32(reading[p, b]))
-            a = get(work, f.U_VALUES) + entry_ * lanes * 4
+            scale = splat(reading[p, b] * load_scalar(get(work, f.U_SCALE) + entry_ * 4))
+            a = vector_of(work, entry_)
             for v in range(lanes >> 4):
                 store(o + v * 64, fma(load(a + v * 64), scale, load(o + v * 64)))

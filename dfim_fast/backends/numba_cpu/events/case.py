@@ -64,7 +64,7 @@ class Upstream(NamedTuple):
 
     Attributes
     ----------
-    rows, values, known, lanes : see ``arriving``; addresses, and a number.
+    rows, values, known, scale, lanes : see ``arriving``; addresses, and a number.
     coefficients : address of (M, lanes) floats, read where ``kind`` is DOT.
     kind : int
     """
@@ -72,6 +72,7 @@ class Upstream(NamedTuple):
     rows: np.ndarray
     values: np.ndarray
     known: np.ndarray
+    scale: np.ndarray
     lanes: np.ndarray
     coefficients: np.ndarray
     kind: int

@@ -45,7 +45,8 @@ CHAIN = 34  # the bits below, see ``layout.Builder.chains``
 KEPT = 35  # whether the way down reads the mutant's rows again, see ``replay.mark_kept``
 UP_CODE = 36  # addresses of what is called for one mutant on the way up, and down; see ``steps``
 DOWN_CODE = 37
-WIDTH = 38  # number of columns
+STORE = 38  # first of a node's vectors of a basis, -1 where it only passes others on, see ``basis``
+WIDTH = 39  # number of columns
 
 UP, FROM_BELOW, DOWN, FROM_ABOVE, GATE, BASE_ROWS = 1, 2, 4, 8, 16, 32
 

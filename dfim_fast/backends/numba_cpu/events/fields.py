@@ -54,7 +54,8 @@ NEED = 44  # these rows of each node, see need.py
 U_ROWS = 45
 U_LIST = 46
 U_COUNT = 47
-SIZE = 48
+U_SCALE = 48
+SIZE = 49
 
 # header of the network
 TABLE, INDEX, WEIGHT, NODES, ROWS = 0, 1, 2, 3, 4

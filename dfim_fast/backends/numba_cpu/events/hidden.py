@@ -37,9 +37,9 @@ class Lanes:
 
     def __init__(self, run: Run, size: int) -> None:
         self.run, self.size, self.lanes = run, size, whole_vectors(size)
-        self.entries = run.program.builder.entries
-        self.values = run.memory.large((self.entries, self.lanes), run.head.units + run.tasks)
-        self.known = np.zeros(self.entries + SLACK, np.uint8)
+        builder = run.program.builder
+        self.values = run.memory.large((builder.stored, self.lanes), run.head.units + run.tasks)
+        self.known = np.zeros((2, builder.entries + SLACK), np.int32)  # and scales, as floats
         self.importance = np.zeros((len(run.x), self.lanes), np.float32)
 
     def descend(
@@ -51,7 +51,7 @@ class Lanes:
         row by row, into the blobs ``own``.
         """
         run = self.run
-        self.known[:] = 0
+        self.known[0] = 0
         run.head.lay(tops, self.place)
         for k, blob in enumerate(own):
             run.arrive(self.top(k), blob, r, thread or 0)
@@ -80,10 +80,12 @@ class Lanes:
     def place(self, n: int, size: int) -> Array:
         """The values of cut node n (L * C, lanes), of which ``size`` are to be written."""
         row = self.run.net.table[self.run.program.builder.place[n]]
-        start, stop = row[col.ENTRY], row[col.ENTRY] + row[col.ROWS] * row[col.CHANNELS]
-        self.values[start:stop, size:] = 0
-        self.known[start:stop] = 1
-        return self.values[start:stop]
+        count, entry, start = row[col.ROWS] * row[col.CHANNELS], row[col.ENTRY], row[col.STORE]
+        self.known[0, entry : entry + count] = np.arange(start + 1, start + count + 1)
+        self.known[1, entry : entry + count].view(np.float32)[:] = 1
+        values = self.values[start : start + count]
+        values[:, size:] = 0
+        return values
 
     def top(self, k: int) -> Array:
         """Vector k at the cut nodes, laid out as the table says."""
@@ -91,10 +93,10 @@ class Lanes:
         blob = aligned(builder.tops + SLACK)
         for n in builder.cut:
             row = self.run.net.table[builder.place[n]]
-            rows, channels, pitch, entry, start = row[
-                [col.ROWS, col.CHANNELS, col.PITCH, col.ENTRY, col.TOP]]
-            if self.known[entry]:
-                values = self.values[entry : entry + rows * channels, k].reshape(rows, channels)
+            rows, channels, pitch, entry, first, start = row[
+                [col.ROWS, col.CHANNELS, col.PITCH, col.ENTRY, col.STORE, col.TOP]]
+            if self.known[0, entry]:
+                values = self.values[first : first + rows * channels, k].reshape(rows, channels)
                 blob[start : start + rows * pitch].reshape(rows, pitch)[:, :channels] = values
         return blob
 
@@ -103,7 +105,7 @@ class Lanes:
         kept = work.header.copy()
         work.header[f.U_VALUES] = self.values.ctypes.data
         work.header[f.U_LANES] = self.lanes
-        work.header[f.U_KNOWN] = known.ctypes.data
+        work.header[[f.U_KNOWN, f.U_SCALE]] = known[0].ctypes.data, known[1].ctypes.data
         work.header[f.REFERENCE] = self.run.case.references[r]
         work.header[f.REFERENCE_WINNERS] = self.run.case.reference_winners[r]
         work.header[f.QUOTIENTS] = self.run.case.quotients[r]
@@ -151,7 +153,7 @@ def hidden_rows(run: Run) -> None:
     run.own = np.zeros((run.tasks, many, run.groups, run.mutated.columns.shape[1]), np.float32)
     size = max(b.size for b in bases)
     builder = run.program.builder
-    bytes_each = (builder.entries * whole_vectors(size) + builder.floats * run.tasks) * 4
+    bytes_each = (builder.stored * whole_vectors(size) + builder.floats * run.tasks) * 4
     chunk = references_at_once(size, many, bytes_each)
     if chunk:
         by_basis(run, bases, chunk)
@@ -172,8 +174,8 @@ def keep_all(run: Run, many: int) -> Array:
 
 def no_upstream(shape: tuple[int, int], kind: int) -> Upstream:
     """Addresses still to be filled in, for tasks and references."""
-    rows, values, known, lanes, coefficients = np.zeros((5, *shape), np.int64)
-    return Upstream(rows, values, known, lanes, coefficients, kind)
+    rows, values, known, scale, lanes, coefficients = np.zeros((6, *shape), np.int64)
+    return Upstream(rows, values, known, scale, lanes, coefficients, kind)
 
 
 def references_at_once(size: int, many: int, bytes_each: int) -> int:
@@ -208,7 +210,7 @@ def some_references(run: Run, bases: list, first: int, last: int) -> None:
         for k in range(run.tasks):
             upstream.rows[k, r] = own[i * run.tasks + k].ctypes.data
             upstream.values[k, r] = down.values.ctypes.data
-            upstream.known[k, r] = down.known.ctypes.data
+            upstream.known[k, r], upstream.scale[k, r] = (half.ctypes.data for half in down.known)
             upstream.lanes[k, r] = down.lanes
             upstream.coefficients[k, r] = bases[r].coefficients[k].ctypes.data
             run.case.original[k, run.case.group[r]] += run.case.share[r] * down.importance[:, k]
@@ -305,7 +307,8 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
                 )
                 upstream = no_upstream(shape, LANE)
                 upstream.values[k, r] = down.values.ctypes.data
-                upstream.known[k, r] = down.known.ctypes.data
+                upstream.known[k, r], upstream.scale[k, r] = (
+                    half.ctypes.data for half in down.known)
                 upstream.lanes[k, r] = down.lanes
                 finish(run, upstream, r, r + 1, start, stop, (k, k + 1))
     run.memory.give_back(down.values)

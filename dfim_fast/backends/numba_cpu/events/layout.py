@@ -167,11 +167,26 @@ class Builder:
             if self.of_bases(i):
                 self.table[i, col.CHAIN] |= col.BASE_ROWS
         self.chains()
-        # what arrives at a convolution under an activation is never stored (see basis.py)
-        stored = np.where(self.table[:, col.FUSED] < 0, 1, 0)
-        sizes = self.table[:, col.ROWS] * self.table[:, col.CHANNELS] * stored
+        # what arrives at a convolution under an activation is never listed (see basis.py)
+        sizes = self.table[:, col.ROWS] * self.table[:, col.CHANNELS]
+        sizes[self.table[:, col.FUSED] >= 0] = 0
         self.table[:, col.ENTRY] = np.cumsum(sizes) - sizes
         self.entries = int(sizes.sum())
+        passes = np.array([self.passes_on(n) for n in self.trunk])
+        sizes[passes] = 0
+        self.table[:, col.STORE] = np.where(passes, -1, np.cumsum(sizes) - sizes)
+        self.stored = int(sizes.sum())
+
+    def passes_on(self, n: int) -> bool:
+        """Whether entries of node n are read once, by an operator that only scales or moves."""
+        if n in self.cut or len(self.readers[n]) != 1:
+            return False
+        op = self.graph.nodes[self.readers[n][0]].op
+        if isinstance(op, (MaxPool, AveragePool)):  # and its windows are apart
+            return op.window.stride > (op.window.kernel - 1) * op.window.dilation
+        if isinstance(op, Take):
+            return op.axis == 1
+        return isinstance(op, (Relu, LeakyRelu, Affine, Add, Concat))
 
     def chains(self) -> None:
         """Mark convolutions whose only reader is an activation, and what hangs together with that.

@@ -178,7 +178,7 @@ class Run:
             case.original[k, case.group[r]] += case.share[r] * c
         values = np.array([b.ctypes.data for b in blobs], np.int64).reshape(self.tasks, self.count)
         none = np.zeros_like(values)
-        upstream = Upstream(values, none, none, none, none, ROWS_OF_U)
+        upstream = Upstream(values, none, none, none, none, none, ROWS_OF_U)
         tops = np.array([b.ctypes.data for b in program.tops], np.int64)
         many = len(self.mutated.start)
         piece = piece_of(many, self.threads)

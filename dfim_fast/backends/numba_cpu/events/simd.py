@@ -331,12 +331,12 @@ def set_flag(_: Any, address: Any, i: Any, value: Any) -> Any:
 
 
 @intrinsic
-def flags_set(_: Any, address: Any) -> Any:
-    """Bits of the 16 bytes from an address on that are not zero."""
+def shorts_set(_: Any, address: Any) -> Any:
+    """Bits of the 16 int32 from an address on that are not zero."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.VectorType(ir.IntType(8), LANES)
-        value = builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=1)
+        kind = ir.VectorType(I32, LANES)
+        value = builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=4)
         return bits_of(builder, builder.icmp_unsigned("!=", value, ir.Constant(kind, [0] * LANES)))
 
     return types.int64(types.int64), generate

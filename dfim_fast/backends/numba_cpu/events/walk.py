@@ -184,6 +184,7 @@ def walk(
                     put(work, f.U_ROWS, upstream.rows[k, r])
                     put(work, f.U_VALUES, upstream.values[k, r])
                     put(work, f.U_KNOWN, upstream.known[k, r])
+                    put(work, f.U_SCALE, upstream.scale[k, r])
                     put(work, f.U_LANES, upstream.lanes[k, r])
                     put(work, f.U_LANE, m - part.tile)
                     at = upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4
