@@ -72,8 +72,9 @@ def arriving_at(net: int, work: int, n: int, i: int, c: int) -> Any:
     if kind == LANE:
         return load_scalar(at + get(work, f.U_LANE) * 4) * scale
     if kind == FEW:
-        return own + few(work, at) * scale
-    return own + dot(at, get(work, f.U_COEFFICIENT), get(work, f.U_LANES)) * scale
+        return own + scale * few(
+            at, get(work, f.U_COEFFICIENT), get(work, f.U_LIST), get(work, f.U_COUNT))
+    return own + scale * dot(at, get(work, f.U_COEFFICIENT), get(work, f.U_LANES))
 
 
 @kernel
@@ -84,10 +85,10 @@ def vector_of(work: int, entry: int) -> int:
 
 
 @kernel
-def few(work: int, values: int) -> Any:
+def few(values: int, coefficient: int, listed: int, count: int) -> Any:
     """The listed coefficients times their values."""
-    coefficient, listed, s = get(work, f.U_COEFFICIENT), get(work, f.U_LIST), np.float32(0)
-    for j in range(get(work, f.U_COUNT)):
+    s = np.float32(0)
+    for j in range(count):
         k = get_short(listed, j) * 4
         s += load_scalar(coefficient + k) * load_scalar(values + k)
     return s
@@ -106,31 +107,6 @@ def dot(a: int, b: int, lanes: int) -> Any:
     if v < lanes:
         s = fma(load(a + v * 4), load(b + v * 4), s)
     return total(add(s, t))
-
-
-@kernel
-def dots(work: int, entry: int, bits: int, out: int) -> None:
-    """``dot`` of some of the 16 entries from ``entry`` on with the mutant's coefficients.
-
-    The same sums in the same order, but that 64 coefficients stay in registers.
-    """
-    zero, lanes = splat(np.float32(0)), get(work, f.U_LANES)
-    coefficient = get(work, f.U_COEFFICIENT)
-    if lanes != 64:
-        while bits != 0:
-            c = first_bit(bits)
-            bits &= bits - 1
-            store_scalar(out + c * 4, dot(vector_of(work, entry + c), coefficient, lanes))
-        return
-    p, q = load(coefficient), load(coefficient + 64)
-    m, n = load(coefficient + 128), load(coefficient + 192)
-    while bits != 0:
-        c = first_bit(bits)
-        bits &= bits - 1
-        at = vector_of(work, entry + c)
-        s = fma(load(at + 128), m, fma(load(at), p, zero))
-        t = fma(load(at + 192), n, fma(load(at + 64), q, zero))
-        store_scalar(out + c * 4, total(add(s, t)))
 
 
 @kernel
@@ -156,19 +132,22 @@ def far_row(net: int, work: int, n: int, i: int, v: int, bits: int) -> int:
     if bits == 0:
         store(scratch, zero)
         return scratch
-    if kind == DOT:
-        dots(work, entry, bits, scratch)
-    else:
-        left = bits
-        while left != 0:
-            c = first_bit(left)
-            left &= left - 1
-            at = vector_of(work, entry + c)
-            if kind == FEW:
-                value = few(work, at)
-            else:
-                value = load_scalar(at + get(work, f.U_LANE) * 4)
-            store_scalar(scratch + c * 4, value)
+    # looked up once: what is stored below might be any of it, as far as the compiler knows
+    known, lanes = get(work, f.U_KNOWN) + entry * 4, get(work, f.U_LANES)
+    values, lane = get(work, f.U_VALUES) - lanes * 4, get(work, f.U_LANE) * 4
+    coefficient, listed = get(work, f.U_COEFFICIENT), get(work, f.U_LIST)
+    count, left = get(work, f.U_COUNT), bits
+    while left != 0:
+        c = first_bit(left)
+        left &= left - 1
+        at = values + get_short(known, c) * lanes * 4
+        if kind == DOT:
+            value = dot(at, coefficient, lanes)
+        elif kind == FEW:
+            value = few(at, coefficient, listed, count)
+        else:
+            value = load_scalar(at + lane)
+        store_scalar(scratch + c * 4, value)
     scale = load(get(work, f.U_SCALE) + entry * 4)
     store(scratch, select(bits, multiply(load(scratch), scale), zero))
     return scratch
