@@ -113,6 +113,15 @@ def _join(builder: Any, masks: list[Any]) -> Any:
     return _any(builder, moved)
 
 
+def _keep_rolled(builder: Any, branch: Any) -> None:
+    """Runs of entries are short: a second loop for what is left over costs more than it saves."""
+    module = builder.module
+    wish = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([wish, wish])
+    loop.operands = (loop, wish)  # a loop's own node comes first
+    branch.set_metadata("llvm.loop", loop)
+
+
 def _sum(builder: Any, first: Sums, scale: int, code: Any, place: Any, start: Any, stop: Any,
          deltas: list[Any], weight: Any) -> Sums:
     """The loop. Entry e reads ``code[e]`` of each mutant's deltas, and weights from
@@ -144,7 +153,7 @@ def _sum(builder: Any, first: Sums, scale: int, code: Any, place: Any, start: An
         ])
     following = builder.add(e, ir.Constant(I64, 1))
     e.add_incoming(following, body)
-    builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
+    _keep_rolled(builder, builder.cbranch(builder.icmp_signed("<", following, stop), body, after))
     builder.position_at_end(after)
     totals = [[builder.phi(value.type) for value in row] for row in first]
     for total, row, values, new in zip(totals, sums, first, further, strict=True):
