@@ -27,18 +27,20 @@ from dfim_fast.jit import entry
 
 
 @entry
-def full_forward(net: int, x: np.ndarray, work: int) -> None:
-    """All activations of x (L, 4) into NEW, winners into WINNER; ACTS is the same blob.
+def full_forward(net: int, x: int, work: int) -> None:
+    """All activations of ``x`` into NEW, winners into WINNER; ACTS is the same blob.
 
-    Every row counts as changed, so each is computed from scratch.
+    ``x``: address of (L, 4) floats. Every row counts as changed, so each is computed from scratch.
     """
     base, pitch = get(node(net, 0), col.BASE), get(node(net, 0), col.PITCH)
-    for i in range(len(x)):
+    length = get(node(net, 0), col.ROWS)
+    for i in range(length):
         for b in range(4):
-            store_scalar(get(work, f.NEW) + (base + i * pitch + b) * 4, x[i, b])
+            value = load_scalar(x + (i * 4 + b) * 4)
+            store_scalar(get(work, f.NEW) + (base + i * pitch + b) * 4, value)
     for i in range(get(net, f.ROWS)):
         set_flag(get(work, f.CHANGED), i, 1)
-    add_span(get(work, f.SPANS), get(work, f.COUNTS), np.int64(0), np.int64(0), len(x) - 1)
+    add_span(get(work, f.SPANS), get(work, f.COUNTS), np.int64(0), np.int64(0), length - 1)
     for n in range(1, get(net, f.NODES)):
         op = get(node(net, n), col.OP)
         reached(net, work, n)

@@ -17,11 +17,11 @@ from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.arriving import DOT, LANE
 from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_importance
-from dfim_fast.backends.numba_cpu.events.case import Part, Upstream
+from dfim_fast.backends.numba_cpu.events.case import Part, Sums, Upstream
 from dfim_fast.backends.numba_cpu.events.head import Acts
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import piece_of
-from dfim_fast.backends.numba_cpu.events.walk import walk, walk_forward
+from dfim_fast.backends.numba_cpu.events.walk import walk_forward
 from dfim_fast.ops.base import Array
 
 if TYPE_CHECKING:
@@ -123,10 +123,11 @@ def hidden_rows(run: Run) -> None:
     def go(first: int, t: int) -> None:
         walk_forward(
             run.net.address,
-            run.mutated,
+            run.mutated.address,
             first,
             min(first + piece, many),
-            inputs,
+            inputs.ctypes.data,
+            inputs.shape[1],
             run.memory.crews[t].address,
             run.memory.group,
             run.slots,
@@ -175,7 +176,8 @@ def keep_all(run: Run, many: int) -> Array:
 def no_upstream(shape: tuple[int, int], kind: int) -> Upstream:
     """Addresses still to be filled in, for tasks and references."""
     rows, values, known, scale, lanes, coefficients = np.zeros((6, *shape), np.int64)
-    return Upstream(rows, values, known, scale, lanes, coefficients, kind)
+    none = np.zeros(0, np.int64)
+    return Upstream(rows, values, known, scale, lanes, coefficients, kind, False, none)
 
 
 def references_at_once(size: int, many: int, bytes_each: int) -> int:
@@ -255,26 +257,11 @@ def finish(
     """The near part of mutants start..stop, for references first..last."""
     piece = piece_of(stop - start, run.threads)
     low, high = (0, run.tasks) if tasks is None else tasks
-    tops = np.zeros(0, np.int64)
+    sums = Sums(run.fis, run.own, *run.fis.shape[2:])
 
     def go(m: int, t: int) -> None:
         part = Part(m, min(m + piece, stop), low, high, first, last, last == run.count, start)
-        walk(
-            run.net.address,
-            run.case,
-            run.mutated,
-            part,
-            upstream,
-            tops,
-            run.targets,
-            run.fis,
-            run.own,
-            run.found,
-            run.memory.crews[t].address,
-            run.memory.group,
-            run.slots,
-            run.slot,
-        )
+        run.walk(part, upstream, sums, t)
 
     run.spread_out(go, list(range(start, stop, piece)))
 

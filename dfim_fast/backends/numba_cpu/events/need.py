@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from dfim_fast.backends.numba_cpu.events import case as c
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node
-from dfim_fast.backends.numba_cpu.events.case import Mutated
-from dfim_fast.backends.numba_cpu.events.simd import get, put
+from dfim_fast.backends.numba_cpu.events.simd import get, get_short, put
 from dfim_fast.backends.numba_cpu.events.spans import read_rows
 from dfim_fast.jit import kernel
 
@@ -62,20 +62,20 @@ def ask_for(net: int, work: int, low: int, high: int) -> None:
 
 @kernel
 def ask_for_targets(
-    net: int, works: int, group: int, mutated: Mutated, m: int, targets: np.ndarray
+    net: int, works: int, group: int, case: int, mutated: int, m: int
 ) -> None:
     """Note what the targets of some mutants of one span can hear of, and the span itself."""
-    narrow = len(targets) > 0
-    low: Any = mutated.start[m]
-    high: Any = mutated.start[m] + mutated.width[m] - 1
-    if narrow:
-        for row in range(m if len(targets) > 1 else 0, m + group if len(targets) > 1 else 1):
-            for w in range(targets.shape[1]):
-                if targets[row, w] >= 0:
-                    low, high = min(low, targets[row, w]), max(high, targets[row, w])
+    rows, width = get(case, c.TARGET_ROWS), get(case, c.TARGET_WIDTH)
+    low: Any = get(get(mutated, c.START), m)
+    high: Any = low + get(get(mutated, c.WIDTH), m) - 1
+    first, count = (m * width, group * width) if rows > 1 else (np.int64(0), width)
+    for i in range(first, first + count):
+        target = get_short(get(case, c.TARGETS), i)
+        if target >= 0:
+            low, high = min(low, target), max(high, target)
     for g in range(group):
-        put(get(works, g), f.NARROW, 1 if narrow else 0)
-        if narrow:
+        put(get(works, g), f.NARROW, rows > 0)
+        if rows > 0:
             ask_for(net, get(works, g), low, high)
 
 

@@ -148,6 +148,7 @@ class EventProgram:
             np.ascontiguousarray(width, np.int64),
             np.ascontiguousarray(columns, np.float32),
             np.arange(len(start)) if place is None else np.ascontiguousarray(place, np.int64),
+            columns.shape[1],
         )
         wanted = (
             np.zeros((0, 0), np.int32)

@@ -11,7 +11,15 @@ import numpy as np
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.arriving import ROWS_OF_U
-from dfim_fast.backends.numba_cpu.events.case import PROJECTED, Case, Found, Mutated, Part, Upstream
+from dfim_fast.backends.numba_cpu.events.case import (
+    PROJECTED,
+    Case,
+    Found,
+    Mutated,
+    Part,
+    Sums,
+    Upstream,
+)
 from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward, full_quotients
 from dfim_fast.backends.numba_cpu.events.hidden import hidden_rows
 from dfim_fast.backends.numba_cpu.events.layout import aligned
@@ -46,7 +54,7 @@ class Run:
         self.program, self.memory, self.pool, self.threads = program, memory, pool, threads
         self.x, self.references, self.mutated, self.targets = x, references, mutated, targets
         self.into = into
-        self.fis = self.own = np.zeros((0, 0, 0, 0), np.float32)  # see walk; for hidden heads
+        self.fis = self.own = np.zeros((0, 0, 0, 0), np.float32)  # see Sums; for hidden heads
         self.slots, self.slot = 0, 0  # see replay; for hidden heads
         self.net, self.head = program.net, program.head
         self.tasks, self.count = len(program.tasks), max(1, len(references))
@@ -78,7 +86,7 @@ class Run:
             kept = work.header.copy()
             work.header[[f.NEW, f.ACTS]] = memory.acts[i].ctypes.data
             work.header[f.WINNER] = memory.winners[i].ctypes.data
-            full_forward(self.net.address, inputs[i], work.address)
+            full_forward(self.net.address, inputs[i].ctypes.data, work.address)
             work.header[:] = kept
 
         self.spread_out(one, list(range(len(inputs))))
@@ -115,6 +123,9 @@ class Run:
             np.array([b.ctypes.data for b in quotients], np.int64),
             self.references if len(self.references) else self.x[None],
             np.ascontiguousarray(program.reading(self.x, self.references)),
+            length,
+            self.count,
+            self.groups,
             program.how,
             group,
             (1 / self.sizes[group]).astype(np.float32),
@@ -122,6 +133,8 @@ class Run:
             np.zeros((self.tasks, self.groups, length), np.float32),
             np.zeros((self.tasks, -(-length // 16) * 16), np.float32),
             self.additive and not len(self.targets),
+            self.targets,
+            *self.targets.shape,
         )
         shape = (self.tasks, many, width)
         if self.into is None:
@@ -132,6 +145,7 @@ class Run:
             np.array(rows[0], np.int64),
             np.array(rows[1], np.int64),
             width,
+            many,
             np.zeros((self.tasks, many), np.float32),
             np.repeat(scores[:, :1].astype(np.float32), many, axis=1),
             np.zeros((self.tasks, many)),
@@ -178,8 +192,8 @@ class Run:
             case.original[k, case.group[r]] += case.share[r] * c
         values = np.array([b.ctypes.data for b in blobs], np.int64).reshape(self.tasks, self.count)
         none = np.zeros_like(values)
-        upstream = Upstream(values, none, none, none, none, none, ROWS_OF_U)
         tops = np.array([b.ctypes.data for b in program.tops], np.int64)
+        upstream = Upstream(values, none, none, none, none, none, ROWS_OF_U, True, tops)
         many = len(self.mutated.start)
         piece = piece_of(many, self.threads)
 
@@ -188,24 +202,27 @@ class Run:
 
         def go(first: int, t: int) -> None:
             part = Part(first, min(first + piece, many), 0, self.tasks, 0, self.count, True, 0)
-            walk(
-                self.net.address,
-                case,
-                self.mutated,
-                part,
-                upstream,
-                tops,
-                self.targets,
-                aligned(self.groups * group * row).reshape(1, self.groups, group, row),
-                np.zeros((1, group, self.groups, self.mutated.columns.shape[1]), np.float32),
-                self.found,
-                memory.crews[t].address,
-                group,
-                self.slots,
-                self.slot,
-            )
+            far = aligned(self.groups * group * row)
+            own = np.zeros(group * self.groups * self.mutated.widest, np.float32)
+            self.walk(part, upstream, Sums(far, own, group, row), t)
 
         self.spread_out(go, list(range(0, many, piece)))
+
+    def walk(self, part: Part, upstream: Upstream, sums: Sums, t: int) -> None:
+        """Walk a part on thread t."""
+        walk(
+            self.net.address,
+            self.case.address,
+            self.mutated.address,
+            part.address,
+            upstream.address,
+            sums.address,
+            self.found.address,
+            self.memory.crews[t].address,
+            self.memory.group,
+            self.slots,
+            self.slot,
+        )
 
     def settle(self) -> None:
         """The original's importance is complete: take its mean."""

@@ -26,7 +26,7 @@ LANES = 16
 SQUEEZES = llvm.llvm_version_info[0] >= 19 and bool(
     llvm.get_host_cpu_features().get("avx512f")
 )
-F32 = ir.FloatType()
+F32, F64 = ir.FloatType(), ir.DoubleType()
 _I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(F32, LANES)
 HALF = ir.VectorType(F32, LANES // 2)
@@ -114,6 +114,27 @@ def store_scalar(_: Any, address: Any, x: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp, types.float32), generate
+
+
+@intrinsic
+def load_double(_: Any, address: Any) -> Any:
+    """One double at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], F64.as_pointer()), align=8)
+
+    return types.float64(types.intp), generate
+
+
+@intrinsic
+def store_double(_: Any, address: Any, x: Any) -> Any:
+    """Write one double."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[1], builder.inttoptr(args[0], F64.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.float64), generate
 
 
 @intrinsic

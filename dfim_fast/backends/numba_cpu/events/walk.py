@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from dfim_fast.backends.numba_cpu.events import case as c
 from dfim_fast.backends.numba_cpu.events import columns as col
 from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.access import index, node, span
 from dfim_fast.backends.numba_cpu.events.arriving import DOT, arriving_at, choose_way
 from dfim_fast.backends.numba_cpu.events.backward import forget
-from dfim_fast.backends.numba_cpu.events.case import (
-    CENTRED,
-    PROJECTED,
-    TIMES_INPUT,
-    Case,
-    Found,
-    Mutated,
-    Part,
-    Upstream,
-)
 from dfim_fast.backends.numba_cpu.events.closing import close_row
 from dfim_fast.backends.numba_cpu.events.forward import head_inputs, linear_score
 from dfim_fast.backends.numba_cpu.events.lists import restore
@@ -38,59 +29,63 @@ from dfim_fast.jit import entry, kernel
 
 
 @kernel
-def mutate(net: int, mutated: Mutated, m: int, work: int) -> None:
+def column(mutated: int, m: int, j: int) -> int:
+    """Address of the four values that stand at position j of the mutant's span."""
+    return get(mutated, c.COLUMNS) + (m * get(mutated, c.WIDEST) + j) * 16
+
+
+@kernel
+def mutate(net: int, mutated: int, m: int, work: int) -> None:
     """Enter the mutant's own columns at node 0."""
-    start, width = mutated.start[m], mutated.width[m]
+    start, width = get(get(mutated, c.START), m), get(get(mutated, c.WIDTH), m)
     base, pitch = get(node(net, 0), col.BASE), get(node(net, 0), col.PITCH)
     for j in range(width):
+        new, to = column(mutated, m, j), get(work, f.NEW) + (base + (start + j) * pitch) * 4
         for b in range(pitch):
-            value = mutated.columns[m, j, b] if b < 4 else np.float32(0)
-            store_scalar(get(work, f.NEW) + (base + (start + j) * pitch + b) * 4, value)
+            store_scalar(to + b * 4, load_scalar(new + b * 4) if b < 4 else np.float32(0))
         set_flag(get(work, f.CHANGED), start + j, 1)
     add_span(get(work, f.SPANS), get(work, f.COUNTS), np.int64(0), start, start + width - 1)
 
 
 @kernel
-def alike(mutated: Mutated, first: int, last: int, most: int) -> int:
+def alike(mutated: int, first: int, last: int, most: int) -> int:
     """How many mutants from ``first`` on change the same span, and so can be walked together."""
+    start, width = get(mutated, c.START), get(mutated, c.WIDTH)
     size = 1
     while (
         size < most
         and first + size < last
-        and mutated.start[first + size] == mutated.start[first]
-        and mutated.width[first + size] == mutated.width[first]
+        and get(start, first + size) == get(start, first)
+        and get(width, first + size) == get(width, first)
     ):
         size += 1
     return size
 
 
 @kernel
-def own_reading(case: Case, mutated: Mutated, m: int, j: int, b: int, p: int, r: int) -> float:
-    """What the multiplier of base b at the mutant's own position p is multiplied with."""
-    x = mutated.columns[m, j, b]
-    if case.how == TIMES_INPUT:
+def own_reading(how: int, new: int, b: int, reference: int) -> float:
+    """What the multiplier of base b at a position that reads ``new`` is multiplied with."""
+    x = load_scalar(new + b * 4)
+    if how == c.TIMES_INPUT:
         return x
-    if case.how == CENTRED:
+    if how == c.CENTRED:
         return x - (
-            mutated.columns[m, j, 0]
-            + mutated.columns[m, j, 1]
-            + mutated.columns[m, j, 2]
-            + mutated.columns[m, j, 3]
+            load_scalar(new) + load_scalar(new + 4) + load_scalar(new + 8) + load_scalar(new + 12)
         ) * np.float32(0.25)
-    if case.how == PROJECTED:
-        return x - case.bases[r, p, b]
-    return x * (np.float32(1) - case.bases[r, p, b])
+    if how == c.PROJECTED:
+        return x - load_scalar(reference + b * 4)
+    return x * (np.float32(1) - load_scalar(reference + b * 4))
 
 
 @kernel
 def near_part(
-    net: int, case: Case, mutated: Mutated, m: int, r: int, fis: int, own: int, work: int
+    net: int, case: int, mutated: int, m: int, r: int, far: int, own: int, work: int
 ) -> None:
-    """Take one reference's changes from ``fis`` (L,), and add the source's own to ``own`` (w,)."""
+    """Take one reference's changes from ``far`` (L,), and add the source's own to ``own`` (w,)."""
     base, pitch = get(node(net, 0), col.BASE), get(node(net, 0), col.PITCH)
-    start, width = mutated.start[m], mutated.width[m]
-    share = case.share[r]
-    reading = case.reading.ctypes.data + r * case.reading.shape[1] * 16
+    start, width = get(get(mutated, c.START), m), get(get(mutated, c.WIDTH), m)
+    share = load_scalar(get(case, c.SHARE) + r * 4)
+    first = r * get(case, c.LENGTH) * 16
     difference, moved = get(work, f.DIFFERENCE) + base * 4, get(work, f.MOVED)
     for q in range(get(get(work, f.BACK_COUNTS), 0)):
         low = span(get(work, f.BACK_SPANS), 0, 2 * q)
@@ -100,130 +95,117 @@ def near_part(
         for p in range(low, high + 1):
             if flag(moved, p) == 0 or (start <= p < start + width):
                 continue
-            row, e = difference + p * pitch * 4, reading + p * 16
-            c = (
+            row, e = difference + p * pitch * 4, get(case, c.READING) + first + p * 16
+            change = (
                 load_scalar(row) * load_scalar(e)
                 + load_scalar(row + 4) * load_scalar(e + 4)
                 + load_scalar(row + 8) * load_scalar(e + 8)
                 + load_scalar(row + 12) * load_scalar(e + 12)
             )
-            store_scalar(fis + p * 4, load_scalar(fis + p * 4) - share * c)
+            store_scalar(far + p * 4, load_scalar(far + p * 4) - share * change)
     for j in range(width):
-        p = start + j
-        c = np.float32(0)
+        p, new = start + j, column(mutated, m, j)
+        importance = np.float32(0)
         for b in range(4):
-            e = own_reading(case, mutated, m, j, b, p, r)
+            e = own_reading(get(case, c.HOW), new, b, get(case, c.BASES) + first + p * 16)
             if e != 0:
                 value = arriving_at(net, work, np.int64(0), p, b)
                 if flag(moved, p):
                     value += load_scalar(difference + (p * pitch + b) * 4)
-                c += value * e
-        store_scalar(own + j * 4, load_scalar(own + j * 4) + share * c)
+                importance += value * e
+        store_scalar(own + j * 4, load_scalar(own + j * 4) + share * importance)
+
+
+@kernel
+def point_at(case: int, upstream: int, work: int, k: int, r: int, m: int, lane: int) -> None:
+    """Task k, reference r: what the way down of mutant m reads, or of lane ``lane`` of a tile."""
+    put(work, f.REFERENCE, get(get(case, c.REFERENCES), r))
+    put(work, f.REFERENCE_WINNERS, get(get(case, c.REFERENCE_WINNERS), r))
+    put(work, f.QUOTIENTS, get(get(case, c.QUOTIENTS), r))
+    i = k * get(case, c.COUNT) + r
+    lanes = get(get(upstream, c.LANES), i)
+    put(work, f.U_ROWS, get(get(upstream, c.ROWS), i))
+    put(work, f.U_VALUES, get(get(upstream, c.VALUES), i))
+    put(work, f.U_KNOWN, get(get(upstream, c.KNOWN), i))
+    put(work, f.U_SCALE, get(get(upstream, c.SCALE), i))
+    put(work, f.U_LANES, lanes)
+    put(work, f.U_LANE, lane)
+    put(work, f.U_COEFFICIENT, get(get(upstream, c.COEFFICIENTS), i) + m * lanes * 4)
+    if get(upstream, c.KIND) == DOT:
+        choose_way(work)
+
+
+@kernel
+def far_row(case: int, sums: int, layer: int, group: int, row: int) -> int:
+    """Address of a row of the sums far and wide."""
+    at = (layer * get(case, c.GROUPS) + group) * get(sums, c.MUTANTS) + row
+    return get(sums, c.FAR) + at * get(sums, c.PITCH) * 4
+
+
+@kernel
+def own_row(case: int, mutated: int, sums: int, layer: int, group: int, row: int) -> int:
+    """Address of the source's own."""
+    at = (layer * get(sums, c.MUTANTS) + row) * get(case, c.GROUPS) + group
+    return get(sums, c.OWN) + at * get(mutated, c.WIDEST) * 4
 
 
 @entry
 def walk(
-    net: int,
-    case: Case,
-    mutated: Mutated,
-    part: Part,
-    upstream: Upstream,
-    tops: np.ndarray,
-    targets: np.ndarray,
-    fis: np.ndarray,
-    own: np.ndarray,
-    found: Found,
-    works: int,
-    group: int,
-    slots: int,
-    slot: int,
-) -> None:
-    """Rows of some mutants.
+    net: int, case: int, mutated: int, part: int, upstream: int, sums: int, found: int, works: int,
+    group: int, slots: int, slot: int,
+) -> None:  # fmt: skip
+    """Rows of some mutants; all arguments but the last three are addresses.
 
     Parameters
     ----------
-    tops : ndarray (K,) int64
-        Addresses of what arrives from a linear head; empty where the head is not.
-    targets : ndarray (M or 1, W) int32
-        Positions; shape (0, 0) for all of them.
-    fis : ndarray (K, G, M, L in whole vectors), or (1, G, group, same)
-        What the changed head moves far and wide, to which the walk adds; or, for linear heads,
-        scratch that is zero on entry and on return.
-    own : ndarray (K, M, G, widest), or (1, group, G, widest)
-        The source's own importance; likewise.
+    case, mutated, part, upstream, sums, found : see ``case``
     works, group : address of the addresses of the thread's headers, and their number
     slots, slot : address of what ``walk_forward`` has kept, and bytes for each mutant; or 0
     """
-    groups, rows, length = fis.shape[1:]
-    dense, widest = len(tops) == 0, own.shape[3]
-    gap = rows * length
-    first = part.mutant
-    while first < part.last_mutant:
-        size = alike(mutated, first, part.last_mutant, group)
+    linear = get(upstream, c.LINEAR)
+    gap = get(sums, c.MUTANTS) * get(sums, c.PITCH)
+    first, last = get(part, c.MUTANT), get(part, c.LAST_MUTANT)
+    while first < last:
+        size = alike(mutated, first, last, group)
         for g in range(size):
             mutate(net, mutated, first + g, get(works, g))
-            put(get(works, g), f.U_KIND, upstream.kind)
-        ask_for_targets(net, works, size, mutated, first, targets)
+            put(get(works, g), f.U_KIND, get(upstream, c.KIND))
+        ask_for_targets(net, works, size, case, mutated, first)
         if slots:
             for g in range(size):
                 carry(net, get(works, g), slots + (first + g) * slot, REPLAY)
         else:
             call(get(get(works, 0), f.FORWARD), net, works, size)
-        for k in range(part.task, part.last_task):
-            layer = k if dense else 0
-            if len(tops):
+        for k in range(get(part, c.TASK), get(part, c.LAST_TASK)):
+            layer, begin = (np.int64(0), np.int64(0)) if linear else (k, first)
+            if linear:
                 for g in range(size):
-                    change = linear_score(net, get(works, g), tops[k])
-                    found.score[k, mutated.place[first + g]] += change
-            for r in range(part.reference, part.last_reference):
+                    change = linear_score(net, get(works, g), get(get(upstream, c.TOPS), k))
+                    cell = k * get(found, c.PLACES) + get(get(mutated, c.PLACE), first + g)
+                    score = get(found, c.SCORE) + cell * 4
+                    store_scalar(score, load_scalar(score) + change)
+            for r in range(get(part, c.REFERENCE), get(part, c.LAST_REFERENCE)):
                 for g in range(size):
-                    work, m = get(works, g), first + g
-                    put(work, f.REFERENCE, case.references[r])
-                    put(work, f.REFERENCE_WINNERS, case.reference_winners[r])
-                    put(work, f.QUOTIENTS, case.quotients[r])
-                    put(work, f.U_ROWS, upstream.rows[k, r])
-                    put(work, f.U_VALUES, upstream.values[k, r])
-                    put(work, f.U_KNOWN, upstream.known[k, r])
-                    put(work, f.U_SCALE, upstream.scale[k, r])
-                    put(work, f.U_LANES, upstream.lanes[k, r])
-                    put(work, f.U_LANE, m - part.tile)
-                    at = upstream.coefficients[k, r] + m * upstream.lanes[k, r] * 4
-                    put(work, f.U_COEFFICIENT, at)
-                    if upstream.kind == DOT:
-                        choose_way(work)
+                    m = first + g
+                    point_at(case, upstream, get(works, g), k, r, m, m - get(part, c.TILE))
                 call(get(get(works, 0), f.BACKWARD), net, works, size)
                 for g in range(size):
-                    work, row = get(works, g), first + g if dense else g
-                    if r == part.reference:
+                    work = get(works, g)
+                    if r == get(part, c.REFERENCE):
                         put(get(work, f.BAND_COUNT), 0, 0)
-                    part_of = case.group[r]
-                    at = fis.ctypes.data + ((layer * groups + part_of) * rows + row) * length * 4
-                    mine = own.ctypes.data + (
-                        ((layer * own.shape[1] + row) * groups + part_of) * widest * 4
-                    )
-                    near_part(net, case, mutated, first + g, r, at, mine, work)
+                    among = get(get(case, c.GROUP), r)
+                    far = far_row(case, sums, layer, among, begin + g)
+                    own = own_row(case, mutated, sums, layer, among, begin + g)
+                    near_part(net, case, mutated, first + g, r, far, own, work)
                     forget(
                         net, get(work, f.MOVED), get(work, f.BACK_SPANS), get(work, f.BACK_COUNTS)
                     )
-            if part.close:
+            if get(part, c.CLOSE):
                 for g in range(size):
-                    row = first + g if dense else g
-                    at = fis.ctypes.data + (layer * groups * rows + row) * length * 4
-                    mine = own.ctypes.data + (layer * own.shape[1] + row) * groups * widest * 4
-                    close_row(
-                        case,
-                        mutated,
-                        first + g,
-                        k,
-                        at,
-                        gap,
-                        mine,
-                        widest,
-                        dense,
-                        targets,
-                        found,
-                        get(works, g),
-                    )
+                    far = far_row(case, sums, layer, np.int64(0), begin + g)
+                    own = own_row(case, mutated, sums, layer, np.int64(0), begin + g)
+                    work = get(works, g)
+                    close_row(case, mutated, first + g, k, far, gap, own, linear, found, work)
         for g in range(size):
             work = get(works, g)
             restore(net, work)
@@ -233,10 +215,10 @@ def walk(
 
 @entry
 def walk_forward(
-    net: int, mutated: Mutated, first: int, last: int, inputs: np.ndarray, works: int, group: int,
+    net: int, mutated: int, first: int, last: int, inputs: int, pitch: int, works: int, group: int,
     slots: int, slot: int,
 ) -> None:  # fmt: skip
-    """Add each mutant's changes to its row of the head's inputs, ``inputs`` (M, pitch)."""
+    """Add each mutant's changes to its row of the head's inputs: (M, pitch) floats."""
     start = first
     while start < last:
         size = alike(mutated, start, last, group)
@@ -247,8 +229,7 @@ def walk_forward(
             work = get(works, g)
             for n in range(get(net, f.NODES)):
                 if index(net, get(node(net, n), col.HEADS)):
-                    row = inputs.ctypes.data + (start + g) * inputs.shape[1] * 4
-                    head_inputs(net, work, n, row)
+                    head_inputs(net, work, n, inputs + (start + g) * pitch * 4)
             if slots:
                 carry(net, work, slots + (start + g) * slot, KEEP)
             restore(net, work)
