@@ -18,8 +18,8 @@ import numpy as np
 
 try:
     from numba import njit
-    from numba.core.ccallback import CFunc
     from numba.core.sigutils import normalize_signature
+    from numba.core.typing import signature as typed
 except ImportError:  # a GPU needs no Numba: bench/gpu_check.py runs on machines without it
     njit = None
 
@@ -39,12 +39,16 @@ def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep it on disk; without Numba, leave it plain."""
-    if njit is None:
-        return uncompiled(function)
+    return uncompiled(function) if njit is None else kept_on_disk(function)
+
+
+def kept_on_disk(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile a function, and keep it on disk where there is a place for it."""
+    options = {"nogil": True, "error_model": "numpy", **options}
     try:
-        compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
+        compiled = njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to keep it: a read-only installation without a home folder
-        return njit(nogil=True, error_model="numpy")(function)
+        return njit(**options)(function)
     renew_with_folder(compiled, function)
     return compiled
 
@@ -83,16 +87,11 @@ class ByAddress:
     @cached_property
     def address(self) -> int:
         """Of the compiled function, which takes and returns plain numbers."""
-        options = {"nopython": True, "nogil": True, "error_model": "numpy"}
-        made = CFunc(self.function, normalize_signature(self.signature), {}, options)
-        try:
-            made.enable_caching()
-            renew_with_folder(made, self.function)
-        except RuntimeError:  # as above
-            made = CFunc(self.function, normalize_signature(self.signature), {}, options)
-        made.compile()
+        compiled = kept_on_disk(self.function, no_cpython_wrapper=True, no_rewrites=True)
+        types, returned = normalize_signature(self.signature)
+        made = compiled.get_compile_result(typed(returned, *types))
         self.compiled = made  # its code lives as long as this
-        return made.address  # type: ignore[return-value]
+        return int(made.library.get_pointer_to_function(made.fndesc.llvm_cfunc_wrapper_name))
 
 
 def by_address(signature: str) -> Callable[[Callable[..., Any]], ByAddress]:
@@ -107,5 +106,11 @@ def is_ready(compiled: Any) -> bool:
 
 
 kernel: Any = uncompiled
-if njit is not None:
-    kernel = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+if njit is not None:  # rewrites are for arrays, and cost time
+    kernel = njit(
+        nogil=True,
+        error_model="numpy",
+        no_rewrites=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )

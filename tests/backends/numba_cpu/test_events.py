@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from events_helpers import Maker, compare, one_hot, random_graph
 
+from dfim_fast.backends.numba_cpu.events import case
+from dfim_fast.backends.numba_cpu.events.case import Laid
 from dfim_fast.backends.numba_cpu.events.layout import unsupported
 from dfim_fast.backends.numba_cpu.events.program import compile_events
 from dfim_fast.graph.graph import Graph
@@ -221,3 +224,9 @@ def test_smooth_trunk_is_refused_with_a_reason() -> None:
     m = Maker(np.random.default_rng(0), 20)
     graph = m.graph(m.dense(m.add(Gelu(), m.conv(0, 4, 3)), 1))
     assert unsupported(graph, [0]) == "node 'n2' (Gelu): no events: not piecewise linear"
+
+
+def test_headers_are_read_where_their_fields_lie() -> None:
+    for laid in Laid.__subclasses__():
+        for place, field in enumerate(fields(laid)):
+            assert getattr(case, field.name.upper()) == place, (laid.__name__, field.name)
