@@ -28,13 +28,11 @@ from dfim_fast.backends.numba_cpu.events.simd import (
     lanes_set,
     load,
     load_scalar,
-    multiply,
     put,
     select,
     shorts_set,
     splat,
     store,
-    store_scalar,
     total,
 )
 from dfim_fast.jit import kernel
@@ -128,18 +126,17 @@ def far_row(net: int, work: int, n: int, i: int, v: int, bits: int) -> int:
     t, kind = node(net, n), get(work, f.U_KIND)
     entry = get(t, col.ENTRY) + i * get(t, col.CHANNELS) + v * 16
     bits &= shorts_set(get(work, f.U_KNOWN) + entry * 4)
-    scratch, zero = get(work, f.SCRATCH), splat(np.float32(0))
+    scratch, found = get(work, f.SCRATCH), splat(np.float32(0))
     if bits == 0:
-        store(scratch, zero)
+        store(scratch, found)
         return scratch
     # looked up once: what is stored below might be any of it, as far as the compiler knows
     known, lanes = get(work, f.U_KNOWN) + entry * 4, get(work, f.U_LANES)
     values, lane = get(work, f.U_VALUES) - lanes * 4, get(work, f.U_LANE) * 4
     coefficient, listed = get(work, f.U_COEFFICIENT), get(work, f.U_LIST)
-    count, left = get(work, f.U_COUNT), bits
-    while left != 0:
-        c = first_bit(left)
-        left &= left - 1
+    scales, count = get(work, f.U_SCALE) + entry * 4, get(work, f.U_COUNT)
+    while bits != 0:
+        c = first_bit(bits)
         at = values + get_short(known, c) * lanes * 4
         if kind == DOT:
             value = dot(at, coefficient, lanes)
@@ -147,7 +144,7 @@ def far_row(net: int, work: int, n: int, i: int, v: int, bits: int) -> int:
             value = few(at, coefficient, listed, count)
         else:
             value = load_scalar(at + lane)
-        store_scalar(scratch + c * 4, value)
-    scale = load(get(work, f.U_SCALE) + entry * 4)
-    store(scratch, select(bits, multiply(load(scratch), scale), zero))
+        found = select(bits & -bits, splat(value * load_scalar(scales + c * 4)), found)
+        bits &= bits - 1
+    store(scratch, found)
     return scratch

@@ -64,7 +64,8 @@ def _define(_: Any, kind: Any, halves: Any, out: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         for slot, mutants in enumerate((1, GROUP)):
-            function = ir.Function(builder.module, _TYPE, f"dfim_pull_{mutants}")
+            name = f"dfim_pull_{kind.literal_value}_{width}_{mutants}"
+            function = ir.Function(builder.module, _TYPE, name)
             function.linkage = "internal"
             inside = ir.IRBuilder(function.append_basic_block())
             finish(inside, function.args,
@@ -80,14 +81,15 @@ ADDRESSES = np.zeros((len(KINDS), HALVES, 2), np.int64)  # of what was asked for
 
 
 @cache
-def compile_pull(kind: int, halves: int) -> None:
-    """Compile the functions of a kind that sum so many half vectors."""
+def compile_pull(kind: int, halves: int) -> Any:
+    """Compile the functions of a kind that sum so many half vectors; returns what keeps them."""
 
     @entry
     def addresses(out: int) -> None:
         _define(kind, halves, out)
 
     addresses(ADDRESSES[kind, halves - 1].ctypes.data)
+    return addresses
 
 
 @intrinsic
