@@ -18,6 +18,8 @@ import numpy as np
 
 try:
     from numba import njit
+    from numba.core.codegen import JITCodeLibrary
+    from numba.core.compiler import Compiler
     from numba.core.sigutils import normalize_signature
     from numba.core.typing import signature as typed
 except ImportError:  # a GPU needs no Numba: bench/gpu_check.py runs on machines without it
@@ -106,8 +108,39 @@ def is_ready(compiled: Any) -> bool:
 
 
 kernel: Any = uncompiled
-if njit is not None:  # rewrites are for arrays, and cost time
-    kernel = njit(
+if njit is not None:
+
+    class Linked(JITCodeLibrary):
+        """Code of a kernel, which is optimised and becomes machine code only with its callers'.
+
+        Numba else does both for every kernel by itself, and for all that it calls once more.
+        """
+
+        def _optimize_final_module(self) -> None:
+            pass
+
+        def _finalize_final_module(self) -> None:
+            self._finalized = True
+
+        def get_pointer_to_function(self, name: str) -> int:
+            self._ensure_finalized()
+            return 0
+
+        @property
+        def codegen(self) -> Any:
+            return self
+
+        def set_env(self, name: str, environment: Any) -> None:
+            """Kernels touch no Python objects."""
+
+    class Linking(Compiler):
+        """Numba's own steps, for a kernel."""
+
+        def __init__(self, typing: Any, target: Any, library: Any, *others: Any) -> None:
+            super().__init__(typing, target, library or Linked(target.codegen(), "kernel"), *others)
+
+    kernel = njit(  # rewrites are for arrays, and cost time
+        pipeline_class=Linking,
         nogil=True,
         error_model="numpy",
         no_rewrites=True,
