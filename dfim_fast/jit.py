@@ -41,7 +41,9 @@ def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep it on disk; without Numba, leave it plain."""
-    return uncompiled(function) if njit is None else kept_on_disk(function)
+    if njit is None:
+        return uncompiled(function)
+    return kept_on_disk(function, no_cfunc_wrapper=True)
 
 
 def kept_on_disk(function: Callable[..., Any], **options: Any) -> Any:

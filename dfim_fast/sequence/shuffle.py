@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfim_fast.errors import SettingsError
-from dfim_fast.jit import entry
+from dfim_fast.jit import entry, kernel
 from dfim_fast.sequence.one_hot import UNKNOWN, encode, from_codes
 from dfim_fast.sequence.random import STREAM_WORDS, bounded, content_keys, start_stream
 
@@ -166,7 +166,7 @@ def _shuffle_all(codes: Any, keys: Any, out: Any) -> None:
                 first = end
 
 
-@entry
+@kernel
 def _shuffle_run(run: Any, out: Any, edges: Any, stream: Any) -> None:
     """Write one uniform shuffle of a run (L,) without N into out (L,); edges is scratch (>= L,)."""
     length = run.shape[0]
@@ -202,19 +202,21 @@ def _shuffle_run(run: Any, out: Any, edges: Any, stream: Any) -> None:
         out[p] = base
 
 
-@entry
+@kernel
 def _arborescence(counts: Any, root: Any, stream: Any) -> Any:
     """Draw a uniform spanning arborescence towards root, edge (v, u) present counts[v, u] times.
 
     Returns the successor of each base, (4,) int64; -1 for the root and for bases without exits.
     """
-    successor = np.full(4, -1, dtype=np.int64)
+    successor = np.zeros(4, dtype=np.int64)
     in_tree = np.zeros(4, dtype=np.bool_)
     exits = np.zeros(4, dtype=np.int64)
     for v in range(4):
-        # A self-loop is always erased from the walk, so it is never taken; long homopolymers
-        # would otherwise hold the walk for as many steps as they are long.
-        exits[v] = counts[v].sum() - counts[v, v]
+        successor[v] = -1
+        for u in range(4):
+            # A self-loop is always erased from the walk, so it is never taken; long homopolymers
+            # would otherwise hold the walk for as many steps as they are long.
+            exits[v] += counts[v, u] if u != v else 0
     in_tree[root] = True
     for start in range(4):
         if exits[start] == 0:
