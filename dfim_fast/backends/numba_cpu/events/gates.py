@@ -1,62 +1,100 @@
-"""Multipliers of piecewise-linear head units, and what comes of them, for all mutants at once."""
+"""Multipliers of piecewise-linear head units, and what comes of them, for all mutants at once.
+
+Matrices are given by address and by the bytes from one row to the next; rows start at whole cache
+lines and are read and written as whole vectors.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, slope_at
+from dfim_fast.backends.numba_cpu.events.simd import (
+    differ,
+    first_bit,
+    get,
+    greater,
+    load,
+    load_scalar,
+    multiply,
+    put,
+    select,
+    splat,
+    store,
+    store_scalar,
+    subtract,
+)
 from dfim_fast.jit import entry
 
 
 @entry
-def slopes(x: np.ndarray, below: np.ndarray, out: np.ndarray) -> None:
-    """Derivative of y = x where x > 0, else below * x, for x (M, H), below (H,)."""
-    for m in range(len(x)):
-        for h in range(x.shape[1]):
-            out[m, h] = np.float32(1) if x[m, h] > 0 else below[h]
+def activated(x: int, pitch: int, many: int, vectors: int, below: int, out: int) -> None:
+    """y = x where x > 0, else below * x, for ``many`` rows; those of ``out`` are ``vectors`` long."""
+    zero = splat(np.float32(0))
+    for m in range(many):
+        at, to = x + m * pitch, out + m * vectors * 64
+        for v in range(0, vectors * 64, 64):
+            y = load(at + v)
+            store(to + v, select(greater(y, zero), y, multiply(y, load(below + v))))
 
 
 @entry
-def quotients(
-    x: np.ndarray, r: np.ndarray, below: np.ndarray, epsilon: float, out: np.ndarray
+def gates_of(
+    x: int, pitch: int, many: int, vectors: int, reference: int, below: int, epsilon: float, out: int
 ) -> None:
-    """(f(x) - f(r)) / (x - r), the derivative at x where the two are closer than epsilon.
+    """Multipliers of ``many`` rows x, into rows of ``out`` that are ``vectors`` long.
 
-    x (M, H) against one reference r (H,). Where both lie on one side of zero it is the slope
-    itself, free of rounding: such a unit is the same for all mutants.
+    Slopes, or quotients against one row where ``reference`` is not 0; ``below``: slopes where x is
+    not above zero.
     """
-    near, one = np.float32(epsilon), np.float32(1)
-    for m in range(len(x)):
-        for h in range(x.shape[1]):
-            a, b = x[m, h], r[h]
-            slope = one if a > 0 else below[h]
-            fa, fb = a * slope, b * (one if b > 0 else below[h])
-            d = a - b
-            close = abs(d) < near or (a > 0) == (b > 0)
-            q = (fa - fb) / (one if close else d)
-            out[m, h] = slope if close else q
+    for m in range(many):
+        at, to = x + m * pitch, out + m * vectors * 64
+        for v in range(0, vectors * 64, 64):
+            if reference:
+                store(to + v, quotient_at(at + v, reference + v, below + v, epsilon))
+            else:
+                store(to + v, slope_at(at + v, below + v))
 
 
 @entry
-def differing(new: np.ndarray, old: np.ndarray, found: np.ndarray) -> None:
-    """Which columns of new (M, H) differ from old (H,) in any row, into ``found`` (H,), zeros."""
-    for m in range(len(new)):
-        for h in range(new.shape[1]):
-            found[h] |= new[m, h] != old[h]
+def differing(new: int, many: int, vectors: int, width: int, old: int, picked: int) -> int:
+    """Which of ``width`` columns differ from the row ``old`` in any row of ``new``, and how many.
+
+    ``picked``: room for an int64 per column and per vector.
+    """
+    bits = picked + vectors * 128
+    for v in range(vectors):
+        put(bits, v, 0)
+    for m in range(many):
+        at = new + m * vectors * 64
+        for v in range(vectors):
+            put(bits, v, get(bits, v) | differ(load(at + v * 64), load(old + v * 64)))
+    count = 0
+    for v in range(vectors):
+        left = get(bits, v) & ((1 << min(16, width - v * 16)) - 1)
+        while left != 0:
+            put(picked, count, v * 16 + first_bit(left))
+            left &= left - 1
+            count += 1
+    return count
 
 
 @entry
 def weighted_changes(
-    new: np.ndarray, old: np.ndarray, g: np.ndarray, picked: np.ndarray, out: np.ndarray, first: int
-) -> None:
-    """(new - old) * g at the picked columns, into out (M, F) from column ``first`` on.
+    new: int, many: int, vectors: int, old: int, g: int, g_pitch: int, picked: int, count: int,
+    scratch: int, out: int, out_pitch: int,
+) -> None:  # fmt: skip
+    """(new - old) * g at the picked columns, side by side into rows of ``out``.
 
-    new (M, H), old (H,), g (M or 1, H).
+    ``g_pitch`` is 0 where all rows share one g; ``scratch``: room for a row.
     """
-    for m in range(len(new)):
-        row = m if len(g) > 1 else 0
-        for j in range(len(picked)):
-            h = picked[j]
-            out[m, first + j] = (new[m, h] - old[h]) * g[row, h]
+    for m in range(many):
+        at, to = new + m * vectors * 64, out + m * out_pitch
+        for v in range(0, vectors * 64, 64):
+            change = subtract(load(at + v), load(old + v))
+            store(scratch + v, multiply(change, load(g + m * g_pitch + v)))
+        for j in range(count):
+            store_scalar(to + j * 4, load_scalar(scratch + get(picked, j) * 4))
 
 
 @entry

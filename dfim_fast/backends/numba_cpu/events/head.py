@@ -1,28 +1,22 @@
 """The layers above the trunk, in NumPy: small matrices, all mutants at once.
 
 The head's *inputs* are the outputs of the first operators that mix positions (or single rows that
-the trunk hands over), so each mutant brings one short vector. What a mutant changes in the
-gradient at those inputs is written in a basis: the units whose multiplier differs in at least one
-mutant, each pushed down through the original's head.
+the trunk hands over), so each mutant brings one short vector. Between its *hidden* nodes, those
+that are not linear, gradients pass by the operators' own formulas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from dfim_fast.backends.numba_cpu.events import columns as col
-from dfim_fast.backends.numba_cpu.events.gates import (
-    differing,
-    pick_columns,
-    picks,
-    quotients,
-    slopes,
-    weighted_changes,
-)
-from dfim_fast.backends.numba_cpu.events.layout import Builder, whole_vectors
+from dfim_fast.backends.numba_cpu.events.gates import activated, gates_of, pick_columns, picks
+from dfim_fast.backends.numba_cpu.events.layout import Builder, aligned, whole_vectors
+from dfim_fast.ops.affine import Affine
 from dfim_fast.ops.average_pool import AveragePool
 from dfim_fast.ops.base import Array, Operator, Rule
 from dfim_fast.ops.dense import Dense
@@ -44,21 +38,23 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Basis:
-    """Gradients at the head's inputs, and the mutants written in them.
+class Hidden:
+    """A node that is not linear.
 
     Attributes
     ----------
-    vectors : dict of ndarray (F, 1, width)
-        By entry node; the first K are the tasks' own, of the original.
-    size : int
-        F.
-    coefficients : ndarray (K, M, F in whole vectors)
+    node, source : int
+    width, vectors : int
+        Units, and vectors of 16 that hold them.
+    below : ndarray or None
+        Slopes of a piecewise linear node where its input is not above zero, in whole vectors.
     """
 
-    vectors: Acts
-    size: int
-    coefficients: Array
+    node: int
+    source: int
+    width: int
+    vectors: int
+    below: Array | None
 
 
 class Head:
@@ -74,9 +70,10 @@ class Head:
         self.graph, self.nodes = builder.graph, builder.head
         self.tasks = [builder.graph.tasks[t] for t in builder.tasks]
         self.cut = builder.cut
-        hidden = [n for n in self.nodes if not self.op(n).linear]
-        self.linear = not hidden
-        self.units = sum(self.graph.nodes[n].shape[1] for n in hidden)
+        # from the top down
+        self.hidden = [self.learn(n) for n in reversed(self.nodes) if not self.op(n).linear]
+        self.linear = not self.hidden
+        self.units = sum(h.width for h in self.hidden)
         self.entries: list[Entry] = []
         self.width = 0
         if not self.linear:
@@ -85,6 +82,15 @@ class Head:
     def op(self, n: int) -> Operator:
         """The operator of a graph node."""
         return self.graph.nodes[n].op
+
+    def learn(self, n: int) -> Hidden:
+        """What is to be known of a node that is not linear."""
+        node, below = self.graph.nodes[n], None
+        vectors = whole_vectors(node.shape[1]) // 16
+        if isinstance(node.op, (Relu, LeakyRelu)):
+            below = aligned(vectors * 16)
+            below[: node.shape[1]] = node.op.alpha if isinstance(node.op, LeakyRelu) else 0
+        return Hidden(n, node.inputs[0], node.shape[1], vectors, below)
 
     def enter(self, builder: Builder) -> None:
         """Find the inputs and give their weights to the table."""
@@ -141,6 +147,8 @@ class Head:
         for n in self.nodes:
             if n not in acts:
                 acts[n] = self.op(n).forward([acts[j] for j in self.graph.nodes[n].inputs])
+        for h in self.hidden:
+            acts[h.source] = whole_rows(acts[h.source])
         return acts
 
     def scores(self, acts: Acts) -> Array:
@@ -148,20 +156,48 @@ class Head:
         return np.stack([acts[t.node][:, t.position, t.channel] for t in self.tasks])
 
     def inputs(self, acts: Acts) -> Array:
-        """The head's inputs of every sequence in ``acts``, (B, width)."""
-        count = len(next(iter(acts.values())))
-        found = np.zeros((count, self.width), np.float32)
+        """The head's inputs of the first sequence in ``acts``, (width,)."""
+        found = np.zeros(self.width, np.float32)
         for e in self.entries:
-            found[:, e.offset : e.offset + e.width] = acts[e.node][:, 0]
+            found[e.offset : e.offset + e.width] = acts[e.node][0, 0]
         return found
 
-    def from_inputs(self, inputs: Array) -> Acts:
-        """All head nodes above given inputs (M, width)."""
+    def from_inputs(self, inputs: Array, room: Room) -> Acts:
+        """All head nodes above given inputs (M, width), in memory that ``room`` gives."""
         above = {e.node: inputs[:, None, e.offset : e.offset + e.width] for e in self.entries}
         for n in self.nodes:
             if n not in above:
-                above[n] = self.op(n).forward([above[j] for j in self.graph.nodes[n].inputs])
+                above[n] = self.values(n, [above[j] for j in self.graph.nodes[n].inputs], room)
+        for h in self.hidden:
+            above[h.source] = whole_rows(above[h.source])
         return above
+
+    def values(self, n: int, xs: list[Array], room: Room) -> Array:
+        """Forward through one node."""
+        op, x, (rows, channels) = self.op(n), xs[0], self.graph.nodes[n].shape
+        gates = next((h.below for h in self.hidden if h.node == n), None)
+        if rows > 1 or (gates is None and not isinstance(op, (Dense, Affine))):
+            return op.forward(xs)
+        pitch = whole_vectors(channels)
+        out = room((len(x), pitch), pitch)
+        found = out[:, :channels]
+        if gates is not None:
+            x = whole_rows(x)
+            activated(
+                x.ctypes.data,
+                x.strides[0],
+                len(x),
+                pitch // 16,
+                gates.ctypes.data,
+                out.ctypes.data,
+            )
+        elif isinstance(op, Dense):
+            np.matmul(x.reshape(len(x), x.shape[1] * x.shape[2]), op.weight, out=found)
+            found += op.bias
+        else:
+            np.multiply(x[:, 0], op.scale, out=found)
+            found += op.shift
+        return found[:, None]
 
     def tops(self, k: int) -> Acts:
         """Gradient (1, L, C) of task k at the cut nodes; the head is linear."""
@@ -169,9 +205,8 @@ class Head:
         arriving = {task.node: self.seed(task.node, k)}
         for n in reversed(self.nodes):
             if n in arriving:
-                g, sources = arriving.pop(n), self.graph.nodes[n].inputs
-                xs = [np.zeros((1, *self.graph.nodes[j].shape), np.float32) for j in sources]
-                collect(arriving, sources, self.op(n).gradient(g, xs, g))
+                g = arriving.pop(n)
+                collect(arriving, zip(self.graph.nodes[n].inputs, self.back(n, g), strict=True))
         return arriving
 
     def seed(self, node: int, k: int) -> Array:
@@ -180,118 +215,89 @@ class Head:
         seed[0, self.tasks[k].position, self.tasks[k].channel] = 1
         return seed
 
-    def multipliers(self, acts: Acts, reference: Acts | None, rule: Rule) -> Acts:
-        """Of every node that is not linear: slopes, or quotients against a reference."""
-        found = {}
-        for n in self.nodes:
-            op = self.op(n)
-            if op.linear:
-                continue
-            x = acts[self.graph.nodes[n].inputs[0]]
-            r = None if reference is None else reference[self.graph.nodes[n].inputs[0]]
-            if isinstance(op, (Relu, LeakyRelu)):
-                found[n] = self.piecewise(op, x, r, rule)
-            elif r is None:
-                found[n] = op.slope(x)  # type: ignore[attr-defined]
-            else:
-                found[n] = op.quotient(x, r, rule.epsilon)  # type: ignore[attr-defined]
-            found[n] = np.broadcast_to(found[n], x.shape).astype(np.float32, copy=False)
+    @cached_property
+    def stop(self) -> frozenset[int]:
+        """Nodes at which a way down ends for now: inputs of the head, and hidden nodes."""
+        return frozenset([e.node for e in self.entries] + [h.node for h in self.hidden])
+
+    @cached_property
+    def starts(self) -> list[Acts]:
+        """Of each task, what arrives at nodes of ``stop`` through linear operators only."""
+        found = []
+        for k, task in enumerate(self.tasks):
+            arriving = self.down(task.node, self.seed(task.node, k))
+            found.append({n: whole_rows(g) for n, g in arriving.items()})
         return found
 
-    @staticmethod
-    def piecewise(op: Operator, x: Array, r: Array | None, rule: Rule) -> Array:
-        """Multipliers of ReLU and LeakyReLU, in one pass."""
-        alpha = op.alpha if isinstance(op, LeakyRelu) else np.zeros((1, 1))
-        below = np.ascontiguousarray(np.broadcast_to(alpha, (1, x.shape[2]))[0], np.float32)
-        flat, out = (
-            np.ascontiguousarray(x[:, 0], np.float32),
-            np.empty((len(x), x.shape[2]), np.float32),
+    @cached_property
+    def leading(self) -> frozenset[int]:
+        """Hidden nodes with other hidden nodes below them."""
+        hidden = {h.node for h in self.hidden}
+        return frozenset(
+            h.node
+            for h in self.hidden
+            if hidden & set(self.down(h.source, np.zeros((1, 1, h.width), np.float32)))
         )
-        if r is None:
-            slopes(flat, below, out)
-        else:
-            quotients(flat, np.ascontiguousarray(r[0, 0], np.float32), below, rule.epsilon, out)
-        return out[:, None]
 
-    def basis(
-        self, acts: Acts, mutants: Acts, reference: Acts | None, rule: Rule, room: Room
-    ) -> Basis:
-        """The basis for all mutants, and their coefficients in memory that ``room`` gives."""
-        old = self.multipliers(acts, reference, rule)
-        new = self.multipliers(mutants, reference, rule)
-        count = len(next(iter(mutants.values())))
-        flips, place, size = {}, {}, len(self.tasks)
-        for n in reversed(self.nodes):
-            if n in old:
-                found = np.zeros(old[n].shape[2], np.bool_)
-                differing(new[n][:, 0], old[n][0, 0], found)
-                flips[n] = np.flatnonzero(found)
-                place[n] = slice(size, size + len(flips[n]))
-                size = place[n].stop
-        lanes = whole_vectors(size)
-        shape = len(self.tasks), count, lanes
-        coefficients = room(shape, len(self.tasks) + self.units)
-        coefficients[:] = 0
-        stop = {e.node for e in self.entries}
-        for k in range(len(self.tasks)):
-            arriving = {self.tasks[k].node: self.seed(self.tasks[k].node, k)}
-            for n in reversed(self.nodes):
-                if n in stop or n not in arriving:
-                    continue
-                g, sources = arriving.pop(n), self.graph.nodes[n].inputs
-                if n in new:
-                    weighted_changes(
-                        new[n][:, 0], old[n][0, 0], np.require(g[:, 0], np.float32, ["C", "W"]),
-                        flips[n], coefficients[k], place[n].start,
-                    )  # fmt: skip
-                    if not stop.issuperset(sources):
-                        collect(arriving, sources, [g * new[n]])
-                else:
-                    collect(arriving, sources, self.linear_back(n, g))
-        return Basis(self.push(old, flips, place, size), size, coefficients)
+    def down(self, n: int, g: Array) -> Acts:
+        """From node n through linear operators to the nodes of ``stop``."""
+        if n in self.stop:
+            return {n: g}
+        arriving = {n: g}
+        for j in reversed(self.nodes):
+            if j in arriving and j not in self.stop:
+                g = arriving.pop(j)
+                collect(arriving, zip(self.graph.nodes[j].inputs, self.back(j, g), strict=True))
+        return arriving
+
+    def back(self, n: int, g: Array) -> list[Array]:
+        """Gradient of a linear head node."""
+        return self.op(n).gradient(g, self.shapes[n], g)
+
+    @cached_property
+    def shapes(self) -> dict[int, list[Array]]:
+        """Of each node, arrays of the shapes of its inputs: all that linear operators look at."""
+        zero, nodes = np.float32(0), self.graph.nodes
+        return {
+            n: [np.broadcast_to(zero, (1, *nodes[j].shape)) for j in nodes[n].inputs]
+            for n in self.nodes
+        }
+
+    def gates(self, h: Hidden, acts: Acts, reference: Acts | None, rule: Rule, out: Array) -> None:
+        """Multipliers of a hidden node into ``out`` (B, units in whole vectors).
+
+        Slopes, or quotients against the one sequence of ``reference``.
+        """
+        x = acts[h.source]
+        r = None if reference is None else reference[h.source]
+        if h.below is not None:
+            gates_of(
+                x.ctypes.data,
+                x.strides[0],
+                len(x),
+                h.vectors,
+                0 if r is None else r.ctypes.data,
+                h.below.ctypes.data,
+                rule.epsilon,
+                out.ctypes.data,
+            )
+        elif r is None:
+            out[:, : h.width] = self.op(h.node).slope(x)[:, 0]  # type: ignore[attr-defined]
+        else:
+            quotient = self.op(h.node).quotient  # type: ignore[attr-defined]
+            out[:, : h.width] = quotient(x, r, rule.epsilon)[:, 0]
 
     def own(self, acts: Acts, reference: Acts | None, rule: Rule, k: int) -> Acts:
         """Gradient (B, 1, width) of task k at the head's inputs, for each sequence in ``acts``."""
-        multipliers = self.multipliers(acts, reference, rule)
         count = len(next(iter(acts.values())))
-        arriving = {self.tasks[k].node: np.repeat(self.seed(self.tasks[k].node, k), count, 0)}
-        stop = {e.node for e in self.entries}
-        for n in reversed(self.nodes):
-            if n in stop or n not in arriving:
-                continue
-            g, sources = arriving.pop(n), self.graph.nodes[n].inputs
-            collect(
-                arriving,
-                sources,
-                [g * multipliers[n]] if n in multipliers else self.linear_back(n, g),
-            )
-        return arriving
-
-    def linear_back(self, n: int, g: Array) -> list[Array]:
-        """Gradient of a linear head node; only the shapes of its inputs matter."""
-        shapes = [self.graph.nodes[j].shape for j in self.graph.nodes[n].inputs]
-        xs = [np.broadcast_to(np.float32(0), (len(g), *s)) for s in shapes]
-        return self.op(n).gradient(g, xs, g)
-
-    def push(self, old: Acts, flips: dict[int, Array], place: dict[int, slice], size: int) -> Acts:
-        """All basis vectors at once, from where they start down to the head's inputs."""
-        arriving: Acts = {}
-        for k, task in enumerate(self.tasks):
-            g = np.zeros((size, *self.graph.nodes[task.node].shape), np.float32)
-            g[k] = self.seed(task.node, k)[0]
-            collect(arriving, (task.node,), [g])
-        stop = {e.node for e in self.entries}
-        for n in reversed(self.nodes):
-            if n in stop or n not in arriving:
-                continue
-            g, sources = arriving.pop(n), self.graph.nodes[n].inputs
-            if n in old:
-                g = g * old[n]
-                g[np.arange(place[n].start, place[n].stop), 0, flips[n]] = 1
-                collect(arriving, sources, [g])
-            else:
-                collect(arriving, sources, self.linear_back(n, g))
-        return arriving
+        arriving = dict(self.starts[k])
+        for h in self.hidden:
+            if h.node in arriving:
+                new = aligned(count * h.vectors * 16).reshape(count, 1, -1)
+                self.gates(h, acts, reference, rule, new[:, 0])
+                g = arriving.pop(h.node) * new[:, :, : h.width]
+                collect(arriving, self.down(h.source, g).items())
+        return {n: np.broadcast_to(g, (count, *g.shape[1:])) for n, g in arriving.items()}
 
     def lay(self, vectors: Acts, place: Callable[[int, int], Array]) -> None:
         """From the head's inputs (F, 1, width) to the cut nodes.
@@ -308,7 +314,7 @@ class Head:
             if n != e.node and isinstance(op, Dense) and n not in written:
                 lay_columns(op.weight, v[:, 0], out)
             else:
-                g = v if n == e.node else self.linear_back(e.node, v)[0]
+                g = v if n == e.node else self.back(e.node, v)[0]
                 g, out = g.reshape(len(v), -1).T, out[:, : len(v)]
                 out[:] = out + g if n in written else g
             written.add(n)
@@ -324,7 +330,17 @@ def lay_columns(weight: Array, v: Array, out: Array) -> None:
         pick_columns(weight, unit, scale, out, first)
 
 
-def collect(arriving: Acts, nodes: tuple[int, ...], gradients: list[Array]) -> None:
+def collect(arriving: Acts, gradients: Iterable[tuple[int, Array]]) -> None:
     """Add gradients to what already arrives at the nodes."""
-    for n, g in zip(nodes, gradients, strict=True):
+    for n, g in gradients:
         arriving[n] = arriving[n] + g if n in arriving else g
+
+
+def whole_rows(x: Array) -> Array:
+    """The same rows (B, 1, H), each of them where whole vectors can be read."""
+    if x.strides[0] % 64 == 0 and x.strides[2] == 4 and x.ctypes.data % 64 == 0:
+        return x
+    pitch = whole_vectors(x.shape[2])
+    rows = aligned(len(x) * pitch).reshape(len(x), 1, pitch)[:, :, : x.shape[2]]
+    rows[:] = x
+    return rows

@@ -1,7 +1,7 @@
 """Heads with hidden layers: far part by matrix products, near part by the walk.
 
 A mutant's gradient at the top of the trunk differs from the original's everywhere, but lies in a
-space of few dimensions (``head``). The basis goes down the original's trunk once per sequence and
+space of few dimensions (``expand``). The basis goes down the original's trunk once per sequence and
 reference; where it would be larger than the mutants are many, or than memory allows, the mutants'
 own gradients go down instead, a tile at a time.
 """
@@ -18,6 +18,8 @@ from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.backends.numba_cpu.events.arriving import DOT, LANE
 from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_importance
 from dfim_fast.backends.numba_cpu.events.case import Part, Sums, Upstream
+from dfim_fast.backends.numba_cpu.events.expand import Basis, expand
+from dfim_fast.backends.numba_cpu.events.far import far_rows
 from dfim_fast.backends.numba_cpu.events.head import Acts
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import piece_of
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 TILE = 64  # mutants whose own gradients go down together
 BYTES = 600 << 20  # most that all bases of a sequence may take
-ROWS = 128  # mutants per matrix product: fixed, so that bits do not depend on threads
+ROWS = 128  # mutants whose far part a thread makes at a time
 
 
 class Lanes:
@@ -116,9 +118,9 @@ def hidden_rows(run: Run) -> None:
     """Fill in ``run.found``."""
     head, many = run.head, len(run.mutated.start)
     inputs = run.memory.large((many, head.width))
-    inputs[:] = head.inputs(run.acts)[0]
+    inputs[:] = head.inputs(run.acts)
     piece = piece_of(many, run.threads)
-    kept = keep_all(run, many)
+    keep_all(run, many)
 
     def go(first: int, t: int) -> None:
         walk_forward(
@@ -135,22 +137,17 @@ def hidden_rows(run: Run) -> None:
         )
 
     run.spread_out(go, list(range(0, many, piece)))
-    mutants = head.from_inputs(inputs)
+    mutants = head.from_inputs(inputs, run.memory.large)
     run.found.score[:, run.mutated.place] = head.scores(mutants)
-    original = {n: a[:1] for n, a in run.acts.items()}
-    against = [
-        {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
-        for r in range(run.count)
-    ]
     bases: list[Any] = [None] * run.count
 
     def express(r: int, t: int) -> None:
-        bases[r] = head.basis(original, mutants, against[r], run.program.rule, run.memory.large)
+        bases[r] = expand(head, original, mutants, against[r], run.program.rule, run.memory)
 
+    original, against = {n: a[:1] for n, a in run.acts.items()}, references(run)
     run.spread_out(express, list(range(run.count)))
     row = whole_vectors(len(run.x))
     run.fis = run.memory.large((run.tasks, run.groups, many, row))
-    run.fis[..., len(run.x) :] = 0
     run.own = np.zeros((run.tasks, many, run.groups, run.mutated.columns.shape[1]), np.float32)
     size = max(b.size for b in bases)
     builder = run.program.builder
@@ -159,18 +156,25 @@ def hidden_rows(run: Run) -> None:
     if chunk:
         by_basis(run, bases, chunk)
     else:
-        by_tiles(run, original, mutants)
-    run.memory.give_back(inputs, run.fis, kept, *(b.coefficients for b in bases))
+        by_tiles(run, original, mutants, against)
+    run.memory.give_all_back()
 
 
-def keep_all(run: Run, many: int) -> Array:
+def references(run: Run) -> list[Acts | None]:
+    """What the hidden nodes read, in each reference; one None for gradients."""
+    if not len(run.references):
+        return [None]
+    sources = [h.source for h in run.head.hidden]
+    return [{n: run.acts[n][1 + r : 2 + r] for n in sources} for r in range(run.count)]
+
+
+def keep_all(run: Run, many: int) -> None:
     """Room for what all mutants' ways up have found, if there is enough."""
     width = run.mutated.columns.shape[1]
-    floats = run.program.slot(width) if run.program.kept_bytes(many, width) else 0
-    room = run.memory.large((many, floats))
-    if room.size:
+    if run.program.kept_bytes(many, width):
+        floats = run.program.slot(width)
+        room = run.memory.large((many, floats))
         run.slots, run.slot = room.ctypes.data, floats * 4
-    return room
 
 
 def no_upstream(shape: tuple[int, int], kind: int) -> Upstream:
@@ -185,13 +189,13 @@ def references_at_once(size: int, many: int, bytes_each: int) -> int:
     return BYTES // bytes_each if size < many else 0
 
 
-def by_basis(run: Run, bases: list, chunk: int) -> None:
+def by_basis(run: Run, bases: list[Basis], chunk: int) -> None:
     """Bases down the trunk, ``chunk`` references at a time."""
     for first in range(0, run.count, chunk):
         some_references(run, bases, first, min(first + chunk, run.count))
 
 
-def some_references(run: Run, bases: list, first: int, last: int) -> None:
+def some_references(run: Run, bases: list[Basis], first: int, last: int) -> None:
     """Far and near part of references first..last - 1."""
     many, shape = len(run.mutated.start), (run.tasks, run.count)
     upstream = no_upstream(shape, DOT)
@@ -216,33 +220,39 @@ def some_references(run: Run, bases: list, first: int, last: int) -> None:
             upstream.lanes[k, r] = down.lanes
             upstream.coefficients[k, r] = bases[r].coefficients[k].ctypes.data
             run.case.original[k, run.case.group[r]] += run.case.share[r] * down.importance[:, k]
-    far(run, lanes, [b.coefficients for b in bases[first:last]], first)
+    far(run, lanes, upstream, first, last)
     run.settle()
     finish(run, upstream, first, last, 0, many)
     run.memory.give_back(*(down.values for down in lanes))
 
 
-def far(run: Run, lanes: list[Lanes], coefficients: list[Array], first: int) -> None:
-    """importance += coefficients (M, F) @ basis (F, L), without the tasks' own vectors.
-
-    The first reference of a group writes, the others add.
-    """
-    many, tasks = len(run.mutated.start), run.tasks
-    shares, groups = run.case.share[first:], run.case.group[first:]
-    lost = [-s * d.importance[:, tasks : d.size].T for s, d in zip(shares, lanes, strict=False)]
+def far(run: Run, lanes: list[Lanes], upstream: Upstream, first: int, last: int) -> None:
+    """importance += coefficients (M, F) @ basis (F, L), of references first..last - 1."""
+    many, length, row = len(run.mutated.start), len(run.x), run.fis.shape[3]
+    room = run.memory.large((sum(d.lanes for d in lanes), row))
+    room[:, length:] = 0
+    vectors, start = np.empty(len(lanes), np.int64), 0
+    for i, (share, down) in enumerate(zip(run.case.share[first:last], lanes, strict=True)):
+        vectors[i] = room[start:].ctypes.data
+        np.multiply(
+            down.importance.T, -share, out=room[start : start + down.lanes, :length]
+        )
+        start += down.lanes
 
     def go(start: int, t: int) -> None:
-        stop = min(start + ROWS, many)
-        for k in range(tasks):
-            for i, vectors in enumerate(lost):
-                w = coefficients[i][k, start:stop, tasks : tasks + len(vectors)]
-                rows = run.fis[k, groups[i], start:stop, : len(run.x)]
-                if groups[i] in groups[:i] or groups[i] in run.case.group[:first]:
-                    rows += w @ vectors
-                else:
-                    np.matmul(w, vectors, out=rows)
+        far_rows(
+            run.fis,
+            vectors,
+            upstream.coefficients[:, first:last],
+            upstream.lanes[0, first:last],
+            run.case.group,
+            first,
+            start,
+            min(start + ROWS, many),
+        )
 
     run.spread_out(go, list(range(0, many, ROWS)))
+    run.memory.give_back(room)
 
 
 def finish(
@@ -266,15 +276,11 @@ def finish(
     run.spread_out(go, list(range(start, stop, piece)))
 
 
-def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
+def by_tiles(run: Run, original: Acts, mutants: Acts, against: list[Acts | None]) -> None:
     """Each mutant's own gradient down the trunk, less the original's."""
     many, shape = len(run.mutated.start), (run.tasks, run.count)
     down, rule = Lanes(run, TILE), run.program.rule
     run.fis[:] = 0
-    against = [
-        {n: a[1 + r : 2 + r] for n, a in run.acts.items()} if len(run.references) else None
-        for r in range(run.count)
-    ]
     base = np.zeros((*shape, len(run.x)), np.float32)
     for k in range(run.tasks):
         for r in range(run.count):
@@ -298,4 +304,3 @@ def by_tiles(run: Run, original: Acts, mutants: Acts) -> None:
                     half.ctypes.data for half in down.known)
                 upstream.lanes[k, r] = down.lanes
                 finish(run, upstream, r, r + 1, start, stop, (k, k + 1))
-    run.memory.give_back(down.values)

@@ -68,6 +68,11 @@ class Memory:
         with self.lock:
             self.spare += [self.lent.pop(array.ctypes.data) for array in arrays]
 
+    def give_all_back(self) -> None:
+        """Keep all that ``large`` lent."""
+        self.spare += self.lent.values()
+        self.lent.clear()
+
 
 class Memories:
     """Memory of earlier runs, by their shape; several threads may take it and give it back."""
