@@ -11,6 +11,9 @@ import numpy.typing as npt
 from dfim_fast.errors import InputError
 from dfim_fast.sequence.one_hot import UNKNOWN
 
+_BASES = np.eye(4, dtype=np.float32)[:, None]  # each as the only column of a span
+_OTHERS = np.vstack([1 - np.eye(4), np.zeros((UNKNOWN + 1 - 4, 4))]).astype(bool)  # of each code
+
 
 @dataclass(frozen=True)
 class Mutants:
@@ -112,14 +115,14 @@ def single_nucleotide(codes: npt.NDArray[np.int8], sources: npt.ArrayLike) -> Mu
         raise InputError(
             f"source {found} is outside the sequence; wanted positions 0..{len(codes) - 1}"
         )
-    observed = np.asarray(codes)[positions]
-    mutated = (np.arange(4) != observed[:, None]) & (observed != UNKNOWN)[:, None]
-    source, base = np.nonzero(mutated)
+    source, base = np.nonzero(_OTHERS[np.asarray(codes)[positions]])
+    slot = np.empty((len(source), 2), np.int32)
+    slot[:, 0], slot[:, 1] = source, base
     return Mutants(
         start=positions[source].astype(np.int32),
         width=np.ones(len(source), dtype=np.int32),
-        columns=np.eye(4, dtype=np.float32)[base][:, None, :],
-        slot=np.stack([source, base], axis=1).astype(np.int32),
+        columns=_BASES[base],
+        slot=slot,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,15 +28,37 @@ from dfim_fast.jit import is_ready
 from dfim_fast.plan.plan import Plan
 from dfim_fast.plan.planner import FEW, plan_spans
 from dfim_fast.sequence.mutants import Mutants, single_nucleotide, spans
-from dfim_fast.sequence.one_hot import encode
+from dfim_fast.sequence.one_hot import UNKNOWN
 
-SIDE_BY_SIDE = 2  # sequences handed over for each lane: so that lanes seldom wait for each other
+AHEAD = 2  # sequences under way or ready for each lane: so that lanes seldom wait
+CHUNK = 8  # sequences handed over for each lane
 
 
-@cache
-def blas() -> ThreadpoolController:
-    """The libraries whose threads have to stay out of ours; found once."""
-    return ThreadpoolController()
+class OneThread:
+    """While any caller is inside, libraries whose threads must stay out of ours have one each."""
+
+    def __init__(self) -> None:
+        self.inside, self.lock = 0, Lock()
+
+    @cached_property
+    def libraries(self) -> ThreadpoolController:
+        """Found once."""
+        return ThreadpoolController()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.inside:
+                self.limits = self.libraries.limit(limits=1)
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.limits.restore_original_limits()
+
+
+one_thread = OneThread()
 
 
 class NumbaBackend(Backend):
@@ -53,8 +77,8 @@ class NumbaBackend(Backend):
         self.events = None if EventEngine.unsupported(plan) else EventEngine(plan)
         self.whole = WholeEngine(plan, self.passes, self.in_threads)
         self.cones = ConeEngine(plan, self.passes, plan.cones) if plan.cones else None
-        if self.events is not None and self.lanes > 1:
-            self.chunk = SIDE_BY_SIDE * self.lanes
+        if self.events is not None:
+            self.chunk = CHUNK * self.lanes
 
     def preparation(self) -> str | None:
         main = walk if self.events else _convolve
@@ -72,6 +96,22 @@ class NumbaBackend(Backend):
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(call, items))
 
+    @staticmethod
+    def side_by_side(count: int, call: Callable[[int], Any], lanes: int) -> Iterator[Any]:
+        """``call`` on 0, 1, 2, ..., results in order, a few ahead of whoever takes them."""
+        with one_thread:
+            if lanes == 1:
+                yield from map(call, range(count))
+                return
+            with ThreadPoolExecutor(lanes) as pool:
+                ahead: deque[Future] = deque()
+                for n in range(count):
+                    ahead.append(pool.submit(call, n))
+                    if len(ahead) > AHEAD * lanes:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+
     def predictions(self, x: np.ndarray) -> np.ndarray:
         tile = self.plan.tile
 
@@ -79,7 +119,7 @@ class NumbaBackend(Backend):
             rows = np.ascontiguousarray(x[first : first + tile].swapaxes(1, 2), np.float32)
             return self.passes.scores(self.passes.forward(rows)).T
 
-        with blas().limit(limits=1):
+        with one_thread:
             parts = self.in_threads(list(range(0, len(x), tile)), score)
         return np.concatenate(parts) if parts else np.empty((0, len(self.passes.tasks)), np.float32)
 
@@ -92,9 +132,7 @@ class NumbaBackend(Backend):
             own = None if references is None else references[n]
             return self._map(x[n], own, None if into is None else into[n], lanes)
 
-        with blas().limit(limits=1):
-            found = self.in_threads(list(range(len(x))), one, lanes)
-        yield from found
+        yield from self.side_by_side(len(x), one, lanes)
 
     def effects(
         self,
@@ -109,9 +147,7 @@ class NumbaBackend(Backend):
             own = None if references is None else references[n]
             return self._effects(x[n], own, mutants[n], targets[n], lanes)
 
-        with blas().limit(limits=1):
-            found = self.in_threads(list(range(len(x))), one, lanes)
-        yield from found
+        yield from self.side_by_side(len(x), one, lanes)
 
     @cached_property
     def lanes(self) -> int:
@@ -157,7 +193,8 @@ class NumbaBackend(Backend):
         self, one: np.ndarray, own: np.ndarray | None, into: Into | None, lanes: int
     ) -> SequenceMap:
         """One sequence, while ``lanes`` of them are at work."""
-        mutants = single_nucleotide(encode(one[None])[0], self.plan.sources)
+        codes = np.where(one.any(0), one.argmax(0), UNKNOWN)
+        mutants = single_nucleotide(codes, self.plan.sources)
         if self.events is not None:
             rows = np.ascontiguousarray(one.T, np.float32)
             threads = max(1, self.plan.threads // lanes)
@@ -185,7 +222,7 @@ class NumbaBackend(Backend):
         self, x: np.ndarray, references: np.ndarray | None, hypothetical_bases: bool
     ) -> Iterator[tuple[np.ndarray, float | None]]:
         for n, one in enumerate(x):
-            with blas().limit(limits=1):
+            with one_thread:
                 found = self._attribution(
                     one, None if references is None else references[n], hypothetical_bases
                 )

@@ -28,7 +28,7 @@ class EventEngine:
         self.plan = plan
         self.program = program_of(plan)
         finalize(self, self.program.memories.rest)
-        self.complete = covers_all(plan)
+        self.complete, self.additive = covers_all(plan), plan.additive
         # a linear head sends the same gradient down for every mutant
         self.far_is_shared = self.program.head.linear
 
@@ -71,7 +71,7 @@ class EventEngine:
             attributions=found.attributions,
             predictions=found.predictions,
             reference_predictions=found.reference_predictions,
-            delta_error=found.delta_error if plan.additive else None,
+            delta_error=found.delta_error if self.additive else None,
         )
 
     def effects(
@@ -96,7 +96,7 @@ class EventEngine:
                 )
             for g in range(groups)
         ]
-        errors = [run.delta_error for run in runs if run.delta_error is not None and plan.additive]
+        errors = [run.delta_error for run in runs if run.delta_error is not None and self.additive]
         return Effects(
             lost=np.stack([run.fis for run in runs]),
             own=np.stack([run.self_effect for run in runs]),

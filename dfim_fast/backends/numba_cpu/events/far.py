@@ -20,6 +20,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
 from dfim_fast.jit import entry, kernel
 
 RUN = 8  # vectors of coefficients at a time: what they are multiplied with stays in the first cache
+ROWS = 128  # results at a time, even: they stay in the second
 
 
 @kernel
@@ -28,8 +29,8 @@ def combine_four(
 ) -> None:
     """64 positions of two rows: out += coefficients @ vectors, for vectors first..last - 1 of them.
 
-    The coefficients of the rows stand at w and x, the rows at ``out`` and ``beside``; ``pitch``: bytes
-    of a basis vector.
+    The coefficients of the rows stand at w and x, the rows at ``out`` and ``beside``; ``pitch``:
+    bytes of a basis vector.
     """
     a, b, c, d = load(out), load(out + 64), load(out + 128), load(out + 192)
     e, f, g, h = load(beside), load(beside + 64), load(beside + 128), load(beside + 192)
@@ -74,6 +75,29 @@ def combine_one(
     store(beside, e)
 
 
+@kernel
+def far_block(
+    vectors: int, coefficients: int, lanes: int, out: int, row: int, many: int, fresh: bool
+) -> None:
+    """``many`` rows of one reference, ``row`` floats each: added to, or written where fresh."""
+    pitch, width, zero = row * 4, lanes * 4, splat(np.float32(0))
+    if fresh:
+        for at in range(out, out + many * pitch, 64):
+            store(at, zero)
+    for p in range(0, pitch, 256):
+        for first in range(0, lanes >> 4, RUN):
+            last = min(first + RUN, lanes >> 4)
+            for m in range(0, many, 2):
+                n = min(m + 1, many - 1)  # alone, a last row is made twice
+                w, x = coefficients + m * width, coefficients + n * width
+                at, to, beside = vectors + p, out + m * pitch + p, out + n * pitch + p
+                if p + 256 <= pitch:
+                    combine_four(w, x, first, last, at, pitch, to, beside)
+                else:
+                    for q in range(0, pitch - p, 64):
+                        combine_one(w, x, first, last, at + q, pitch, to + q, beside + q)
+
+
 @entry
 def far_rows(
     fis: np.ndarray,
@@ -99,29 +123,19 @@ def far_rows(
     group : ndarray int64
         Of every reference; these begin at ``reference``.
     """
-    row = fis.shape[3]
-    pitch = row * 4
-    zero = splat(np.float32(0))
-    for k in range(len(fis)):
-        for r in range(len(lanes)):
-            g = group[reference + r]
-            base = fis.ctypes.data + (k * fis.shape[1] + g) * fis.shape[2] * pitch
-            width = lanes[r] * 4
-            if g not in group[: reference + r]:
-                for at in range(base + start * pitch, base + stop * pitch, 64):
-                    store(at, zero)
-            for p in range(0, row, 64):
-                for first in range(0, lanes[r] >> 4, RUN):
-                    last = min(first + RUN, lanes[r] >> 4)
-                    for m in range(start, stop, 2):
-                        n = min(m + 1, stop - 1)
-                        w, x = coefficients[k, r] + m * width, coefficients[k, r] + n * width
-                        at = vectors[r] + p * 4
-                        out, beside = base + m * pitch + p * 4, base + n * pitch + p * 4
-                        if p + 64 <= row:
-                            combine_four(w, x, first, last, at, pitch, out, beside)
-                        else:
-                            for q in range(0, (row - p) * 4, 64):
-                                combine_one(
-                                    w, x, first, last, at + q, pitch, out + q, beside + q
-                                )
+    for block in range(start, stop, ROWS):
+        for k in range(len(fis)):
+            for r in range(len(lanes)):
+                g, fresh = group[reference + r], True
+                for before in group[: reference + r]:
+                    fresh &= before != g
+                row = (k * fis.shape[1] + g) * fis.shape[2] + block
+                far_block(
+                    vectors[r],
+                    coefficients[k, r] + block * lanes[r] * 4,
+                    lanes[r],
+                    fis.ctypes.data + row * fis.shape[3] * 4,
+                    fis.shape[3],
+                    min(ROWS, stop - block),
+                    fresh,
+                )

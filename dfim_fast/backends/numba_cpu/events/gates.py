@@ -29,7 +29,7 @@ from dfim_fast.jit import entry
 
 @entry
 def activated(x: int, pitch: int, many: int, vectors: int, below: int, out: int) -> None:
-    """y = x where x > 0, else below * x, for ``many`` rows; those of ``out`` are ``vectors`` long."""
+    """y = x where x > 0, else below * x; ``many`` rows, those of ``out`` are ``vectors`` long."""
     zero = splat(np.float32(0))
     for m in range(many):
         at, to = x + m * pitch, out + m * vectors * 64
@@ -40,8 +40,9 @@ def activated(x: int, pitch: int, many: int, vectors: int, below: int, out: int)
 
 @entry
 def gates_of(
-    x: int, pitch: int, many: int, vectors: int, reference: int, below: int, epsilon: float, out: int
-) -> None:
+    x: int, pitch: int, many: int, vectors: int, reference: int, below: int, epsilon: float,
+    out: int,
+) -> None:  # fmt: skip
     """Multipliers of ``many`` rows x, into rows of ``out`` that are ``vectors`` long.
 
     Slopes, or quotients against one row where ``reference`` is not 0; ``below``: slopes where x is

@@ -195,6 +195,7 @@ class Head:
             np.matmul(x.reshape(len(x), x.shape[1] * x.shape[2]), op.weight, out=found)
             found += op.bias
         else:
+            assert isinstance(op, Affine)
             np.multiply(x[:, 0], op.scale, out=found)
             found += op.shift
         return found[:, None]

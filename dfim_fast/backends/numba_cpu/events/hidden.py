@@ -19,7 +19,7 @@ from dfim_fast.backends.numba_cpu.events.arriving import DOT, LANE
 from dfim_fast.backends.numba_cpu.events.basis import basis_backward, read_importance
 from dfim_fast.backends.numba_cpu.events.case import Part, Sums, Upstream
 from dfim_fast.backends.numba_cpu.events.expand import Basis, expand
-from dfim_fast.backends.numba_cpu.events.far import far_rows
+from dfim_fast.backends.numba_cpu.events.far import ROWS, far_rows
 from dfim_fast.backends.numba_cpu.events.head import Acts
 from dfim_fast.backends.numba_cpu.events.layout import SLACK, aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import piece_of
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 TILE = 64  # mutants whose own gradients go down together
 BYTES = 600 << 20  # most that all bases of a sequence may take
-ROWS = 128  # mutants whose far part a thread makes at a time
 
 
 class Lanes:
@@ -239,6 +238,8 @@ def far(run: Run, lanes: list[Lanes], upstream: Upstream, first: int, last: int)
         )
         start += down.lanes
 
+    piece = -(-many // run.threads // ROWS) * ROWS
+
     def go(start: int, t: int) -> None:
         far_rows(
             run.fis,
@@ -248,10 +249,10 @@ def far(run: Run, lanes: list[Lanes], upstream: Upstream, first: int, last: int)
             run.case.group,
             first,
             start,
-            min(start + ROWS, many),
+            min(start + piece, many),
         )
 
-    run.spread_out(go, list(range(0, many, ROWS)))
+    run.spread_out(go, list(range(0, many, piece)))
     run.memory.give_back(room)
 
 

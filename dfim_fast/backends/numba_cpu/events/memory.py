@@ -26,7 +26,7 @@ class Memory:
         self.winners = [aligned(builder.winners + SLACK) for _ in range(1 + references)]
         self.upstream: list[Array] = []
         self.spare: list[Array] = []
-        self.lent: dict[int, Array] = {}  # by address
+        self.lent: dict[int, Array] = {}  # by what owns the memory of all its views
         self.lock = Lock()
         group = GROUP if builder.floats * 4 <= LARGE else 1
         self.crews = [Crew(builder, group) for _ in range(threads)]
@@ -54,19 +54,19 @@ class Memory:
         """
         size = prod(shape)
         with self.lock:
-            fits = [i for i, array in enumerate(self.spare) if size <= len(array)]
+            fits = [(len(array), i) for i, array in enumerate(self.spare) if size <= len(array)]
             if fits:
-                array = self.spare.pop(min(fits, key=lambda i: len(self.spare[i])))
+                array = self.spare.pop(min(fits)[1])
             else:
                 most = size // max(1, shape[-1]) * whole_vectors(longest)
                 array = aligned(max(size, min(most, LARGEST)))
-            self.lent[array.ctypes.data] = array
+            self.lent[id(array.base)] = array
         return array[:size].reshape(shape)
 
     def give_back(self, *arrays: Array) -> None:
         """Keep what ``large`` lent for the next who asks."""
         with self.lock:
-            self.spare += [self.lent.pop(array.ctypes.data) for array in arrays]
+            self.spare += [self.lent.pop(id(array.base)) for array in arrays]
 
     def give_all_back(self) -> None:
         """Keep all that ``large`` lent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -156,7 +157,7 @@ class EventProgram:
             else np.ascontiguousarray(np.atleast_2d(targets), np.int32)
         )
         memory = self.memories.take(self.builder, len(against), threads)
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
             run = Run(self, memory, x, against, mutated, wanted, into, pool, threads)
             rows = run.rows(len(start) if places is None else places)
         self.memories.give_back(len(against), threads, memory)

@@ -48,7 +48,7 @@ class Run:
         mutated: Mutated,
         targets: Array,
         into: Into | None,
-        pool: ThreadPoolExecutor,
+        pool: ThreadPoolExecutor | None,
         threads: int,
     ) -> None:
         self.program, self.memory, self.pool, self.threads = program, memory, pool, threads
@@ -71,8 +71,9 @@ class Run:
             for item in items[t :: self.threads]:
                 function(item, t)
 
-        if self.threads == 1:
-            part(0)
+        if self.pool is None or len(items) == 1:
+            for item in items:
+                function(item, 0)
         else:
             list(self.pool.map(part, range(self.threads)))
 
@@ -111,10 +112,10 @@ class Run:
         own = slice(1, None) if len(self.references) else slice(0, 1)
         blobs, winners = memory.acts[own], memory.winners[own]
         quotients = memory.quotients or blobs
+        original, first = memory.acts[0].ctypes.data, memory.winners[0].ctypes.data
         for work in (w for crew in memory.crews for w in crew.works):
-            work.take_bases(program.builder, memory.acts[0])
-            work.header[f.ACTS] = memory.acts[0].ctypes.data
-            work.header[f.WINNERS] = memory.winners[0].ctypes.data
+            work.take_bases(memory.acts[0])
+            work.header[f.ACTS], work.header[f.WINNERS] = original, first
             work.header[f.RULE] = program.kind
             work.set_epsilon(program.rule.epsilon)
         self.case = Case(
@@ -226,8 +227,11 @@ class Run:
 
     def settle(self) -> None:
         """The original's importance is complete: take its mean."""
-        case = self.case
-        case.mean[:, : len(self.x)] = np.einsum("g,kgl->kl", case.weight, case.original)
+        case, mean = self.case, self.case.mean[:, : len(self.x)]
+        if self.groups == 1:
+            mean[:] = case.original[:, 0]
+        else:
+            np.einsum("g,kgl->kl", case.weight, case.original, out=mean)
 
     def result(self, scores: Array) -> Rows:
         """Rows, with the error of summation-to-delta."""

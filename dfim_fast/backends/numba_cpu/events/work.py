@@ -44,6 +44,8 @@ class Work:
         self.header[[f.FORWARD, f.BACKWARD]] = forward.address, backward.address
         self.owned: list[np.ndarray] = []
         self.new = aligned(builder.floats + SLACK)
+        bases = builder.table[(builder.table[:, CHAIN] & BASE_ROWS) != 0]
+        self.bases = [slice(r[BASE], r[BASE] + r[ROWS] * r[PITCH]) for r in bases]
         for field, array in (
             (f.NEW, self.new),
             (f.DIFFERENCE, aligned(builder.floats + SLACK)),
@@ -77,12 +79,10 @@ class Work:
             self.owned.append(array)
             self.header[field] = array.ctypes.data
 
-    def take_bases(self, builder: Builder, acts: np.ndarray) -> None:
+    def take_bases(self, acts: np.ndarray) -> None:
         """Copy the original's bases to where the mutants' will stand."""
-        new = self.new
-        for row in builder.table[(builder.table[:, CHAIN] & BASE_ROWS) != 0]:
-            part = slice(row[BASE], row[BASE] + row[ROWS] * row[PITCH])
-            new[part] = acts[part]
+        for part in self.bases:
+            self.new[part] = acts[part]
 
     def entries(self, most: int, rows: int) -> np.ndarray:
         """An empty list of entries."""
