@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +73,10 @@ def test_slots_hold_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
         slot, rooms = program.slot(1), []
 
         def room(self: Memory, shape: tuple[int, ...], longest: int = 0, *, rooms=rooms, slot=slot):  # type: ignore[no-untyped-def]
-            array = np.full(shape, 7, np.float32)
-            rooms.append(array)
-            self.lent[array.ctypes.data] = array.ravel()
-            return array
+            flat = np.full(prod(shape), 7, np.float32)
+            self.lent[id(flat)] = flat
+            rooms.append(flat.reshape(shape))
+            return rooms[-1]
 
         with monkeypatch.context() as patched:
             patched.setattr(Memory, "large", room)

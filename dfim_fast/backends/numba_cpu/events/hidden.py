@@ -238,7 +238,7 @@ def far(run: Run, lanes: list[Lanes], upstream: Upstream, first: int, last: int)
         )
         start += down.lanes
 
-    piece = -(-many // run.threads // ROWS) * ROWS
+    piece = max(1, -(-many // run.threads // ROWS)) * ROWS
 
     def go(start: int, t: int) -> None:
         far_rows(
