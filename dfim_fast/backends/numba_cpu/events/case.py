@@ -6,7 +6,7 @@ its arrays, in the order of the fields. Below every class stand the places of it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Laid:
     """
 
     def __post_init__(self) -> None:
-        values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
+        values = list(vars(self).values())
         assert all(v.flags.c_contiguous for v in values if isinstance(v, np.ndarray))
         self.header = np.array(
             [v.ctypes.data if isinstance(v, np.ndarray) else v for v in values], np.int64

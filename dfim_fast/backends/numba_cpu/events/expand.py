@@ -76,7 +76,7 @@ def expand(
         )
         changes.append(Changes(h, new, old[0], room[:found], size, size + found))
         size += found
-    coefficients = memory.large((tasks, count, whole_vectors(size)), tasks + head.units)
+    coefficients = memory.large((tasks, count, whole_vectors(size)), head.most)
     coefficients[:, :, :tasks] = coefficients[:, :, size:] = 0
     for k in range(tasks):
         weigh(head, changes, k, coefficients[k])

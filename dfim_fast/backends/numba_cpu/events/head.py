@@ -73,7 +73,7 @@ class Head:
         # from the top down
         self.hidden = [self.learn(n) for n in reversed(self.nodes) if not self.op(n).linear]
         self.linear = not self.hidden
-        self.units = sum(h.width for h in self.hidden)
+        self.most = len(self.tasks) + sum(h.width for h in self.hidden)  # vectors of a basis
         self.entries: list[Entry] = []
         self.width = 0
         if not self.linear:

@@ -39,7 +39,7 @@ class Lanes:
     def __init__(self, run: Run, size: int) -> None:
         self.run, self.size, self.lanes = run, size, whole_vectors(size)
         builder = run.program.builder
-        self.values = run.memory.large((builder.stored, self.lanes), run.head.units + run.tasks)
+        self.values = run.memory.large((builder.stored, self.lanes), run.head.most)
         self.known = np.zeros((2, builder.entries + SLACK), np.int32)  # and scales, as floats
         self.importance = np.zeros((len(run.x), self.lanes), np.float32)
 
@@ -228,7 +228,8 @@ def some_references(run: Run, bases: list[Basis], first: int, last: int) -> None
 def far(run: Run, lanes: list[Lanes], upstream: Upstream, first: int, last: int) -> None:
     """importance += coefficients (M, F) @ basis (F, L), of references first..last - 1."""
     many, length, row = len(run.mutated.start), len(run.x), run.fis.shape[3]
-    room = run.memory.large((sum(d.lanes for d in lanes), row))
+    total, most = sum(d.lanes for d in lanes), len(lanes) * whole_vectors(run.head.most)
+    room = run.memory.large((row, total), most).reshape(total, row)
     room[:, length:] = 0
     vectors, start = np.empty(len(lanes), np.int64), 0
     for i, (share, down) in enumerate(zip(run.case.share[first:last], lanes, strict=True)):

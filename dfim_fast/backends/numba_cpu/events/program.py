@@ -61,7 +61,7 @@ class EventProgram:
             return 0
         tasks, builder = len(self.tasks), self.builder
         each = 4 * (
-            whole_vectors(self.head.units + tasks) * builder.stored + tasks * builder.floats)
+            whole_vectors(self.head.most) * builder.stored + tasks * builder.floats)
         return min(BYTES, each * max(references, 1))
 
     def slot(self, width: int) -> int:
