@@ -135,12 +135,12 @@ def sampled(case: str, method: str) -> dict[str, object]:
 
 def compiled() -> list[tuple[int, int, str]]:
     """Address, length and name of every function that Numba compiled in this process."""
-    from numba.core.codegen import CPUCodeLibrary
+    from numba.core.codegen import JITCodeLibrary
 
     found = {}
     for library in gc.get_objects():
-        # not isinstance: that asks dead weak references too
-        if issubclass(type(library), CPUCodeLibrary) and library._finalized:
+        # not isinstance: that asks dead weak references, and kernels have no code of their own
+        if type(library) is JITCodeLibrary and library._finalized:
             engine = library.codegen._engine
             for function in library._final_module.functions:
                 if not function.is_declaration:
