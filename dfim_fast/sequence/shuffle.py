@@ -140,16 +140,18 @@ def shuffle_codes(
     codes = np.ascontiguousarray(codes, dtype=np.int8)
     keys = content_keys(random_state, purpose, (row.tobytes() for row in codes))
     out = np.empty((codes.shape[0], n, codes.shape[1]), dtype=np.int8)
-    _shuffle_all(codes, keys, out)
+    stream, edges = np.zeros(STREAM_WORDS, np.uint32), np.zeros(codes.shape[1], np.int8)
+    _shuffle_all(codes, keys, stream, edges, np.zeros((8, 4), np.int64), out)
     return out
 
 
 @entry
-def _shuffle_all(codes: Any, keys: Any, out: Any) -> None:
-    """Fill out (N, n, L) with shuffles of codes (N, L) under keys (N,)."""
+def _shuffle_all(codes: Any, keys: Any, stream: Any, edges: Any, bases: Any, out: Any) -> None:
+    """Fill out (N, n, L) with shuffles of codes (N, L) under keys (N,).
+
+    The others are room for what a shuffle needs: creating arrays here takes long to compile.
+    """
     length = codes.shape[1]
-    stream = np.empty(STREAM_WORDS, dtype=np.uint32)
-    edges = np.empty(length, dtype=np.int8)
     for i in range(codes.shape[0]):
         for k in range(out.shape[1]):
             start_stream(stream, keys[i], np.uint64(k))
@@ -162,23 +164,29 @@ def _shuffle_all(codes: Any, keys: Any, out: Any) -> None:
                 end = first + 1
                 while end < length and codes[i, end] != UNKNOWN:
                     end += 1
-                _shuffle_run(codes[i, first:end], out[i, k, first:end], edges, stream)
+                run, shuffled = codes[i, first:end], out[i, k, first:end]
+                _shuffle_run(run, stream, edges, bases, shuffled)
                 first = end
 
 
 @kernel
-def _shuffle_run(run: Any, out: Any, edges: Any, stream: Any) -> None:
-    """Write one uniform shuffle of a run (L,) without N into out (L,); edges is scratch (>= L,)."""
-    length = run.shape[0]
-    counts = np.zeros((4, 4), dtype=np.int64)
+def _shuffle_run(run: Any, stream: Any, edges: Any, bases: Any, out: Any) -> None:
+    """Write one uniform shuffle of a run (L,) without N into out (L,).
+
+    Room: edges (>= L,) int8, bases (8, 4) int64.
+    """
+    length, counts, begin, last_exit = run.shape[0], bases[:4], bases[4], bases[5]
+    for v in range(4):
+        for u in range(4):
+            counts[v, u] = 0
     for p in range(length - 1):
         counts[run[p], run[p + 1]] += 1
-    last_exit = _arborescence(counts, run[length - 1], stream)
+    _arborescence(counts, run[length - 1], stream, bases[6], bases[7], last_exit)
 
-    # The exits of base v are edges[begin[v]:begin[v + 1]]: shuffled, then the tree's edge.
-    begin = np.zeros(5, dtype=np.int64)
+    # The exits of base v are edges from begin[v] on: shuffled, then the tree's edge.
+    stop = 0
     for v in range(4):
-        stop = begin[v]
+        begin[v] = stop
         if last_exit[v] >= 0:
             counts[v, last_exit[v]] -= 1
         for u in range(4):
@@ -191,7 +199,6 @@ def _shuffle_run(run: Any, out: Any, edges: Any, stream: Any) -> None:
         if last_exit[v] >= 0:
             edges[stop] = last_exit[v]
             stop += 1
-        begin[v + 1] = stop
 
     base = run[0]
     out[0] = base
@@ -203,26 +210,25 @@ def _shuffle_run(run: Any, out: Any, edges: Any, stream: Any) -> None:
 
 
 @kernel
-def _arborescence(counts: Any, root: Any, stream: Any) -> Any:
+def _arborescence(
+    counts: Any, root: Any, stream: Any, exits: Any, in_tree: Any, successor: Any
+) -> None:
     """Draw a uniform spanning arborescence towards root, edge (v, u) present counts[v, u] times.
 
-    Returns the successor of each base, (4,) int64; -1 for the root and for bases without exits.
+    Writes the successor of each base, (4,) int64; -1 for the root and for bases without exits.
     """
-    successor = np.zeros(4, dtype=np.int64)
-    in_tree = np.zeros(4, dtype=np.bool_)
-    exits = np.zeros(4, dtype=np.int64)
     for v in range(4):
-        successor[v] = -1
+        successor[v], in_tree[v], exits[v] = -1, 0, 0
         for u in range(4):
             # A self-loop is always erased from the walk, so it is never taken; long homopolymers
             # would otherwise hold the walk for as many steps as they are long.
             exits[v] += counts[v, u] if u != v else 0
-    in_tree[root] = True
+    in_tree[root] = 1
     for start in range(4):
         if exits[start] == 0:
             continue
         v = start
-        while not in_tree[v]:
+        while in_tree[v] == 0:
             # Only the latest exit of each base is kept: this erases the loops.
             rest = bounded(stream, exits[v])
             u = 0
@@ -233,7 +239,6 @@ def _arborescence(counts: Any, root: Any, stream: Any) -> Any:
             successor[v] = u
             v = u
         v = start
-        while not in_tree[v]:
-            in_tree[v] = True
+        while in_tree[v] == 0:
+            in_tree[v] = 1
             v = successor[v]
-    return successor
