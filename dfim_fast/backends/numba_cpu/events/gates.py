@@ -116,9 +116,15 @@ def picks(v: np.ndarray, unit: np.ndarray, scale: np.ndarray) -> int:
 
 @entry
 def pick_columns(
-    weight: np.ndarray, unit: np.ndarray, scale: np.ndarray, out: np.ndarray, first: int
-) -> None:
-    """Columns unit[i] of weight (N, H) times scale[i], into out (N, F), from ``first`` on."""
-    for n in range(len(weight)):
-        for i in range(first, len(unit)):
-            out[n, i] = weight[n, unit[i]] * scale[i]
+    weight: int, pitch: int, step: int, rows: int, unit: int, scale: int, count: int, out: int,
+    out_pitch: int,
+) -> None:  # fmt: skip
+    """Columns unit[i] of ``rows`` rows of weight times scale[i], side by side into ``out``.
+
+    ``step``: bytes from one column of weight to the next.
+    """
+    for n in range(rows):
+        at, to = weight + n * pitch, out + n * out_pitch
+        for i in range(count):
+            value = load_scalar(at + get(unit, i) * step) * load_scalar(scale + i * 4)
+            store_scalar(to + i * 4, value)

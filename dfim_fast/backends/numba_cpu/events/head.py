@@ -328,7 +328,16 @@ def lay_columns(weight: Array, v: Array, out: Array) -> None:
     if first:
         np.matmul(weight, v[:first].T, out=out[:, :first])
     if first < len(v):
-        pick_columns(weight, unit, scale, out, first)
+        pick_columns(
+            weight.ctypes.data,
+            *weight.strides,
+            len(weight),
+            unit[first:].ctypes.data,
+            scale[first:].ctypes.data,
+            len(v) - first,
+            out.ctypes.data + first * 4,
+            out.strides[0],
+        )
 
 
 def collect(arriving: Acts, gradients: Iterable[tuple[int, Array]]) -> None:

@@ -98,6 +98,8 @@ def unsupported(graph: Graph, tasks: list[int]) -> str | None:
             )
         if not node.op.linear and not isinstance(node.op, Elementwise):
             return f"node {node.name!r} ({type(node.op).__name__}): not elementwise in the head"
+        if not node.op.linear and node.shape[0] > 1:
+            return f"node {node.name!r} ({type(node.op).__name__}): several rows in the head"
     return None
 
 
