@@ -19,7 +19,7 @@ from dfim_fast.backends.numba_cpu.events.simd import (
 )
 from dfim_fast.jit import entry, kernel
 
-RUN = 8  # vectors of coefficients at a time: what they are multiplied with stays in the first cache
+RUN = 4  # vectors of coefficients at a time: what they are multiplied with stays in the first cache
 ROWS = 128  # results at a time, even: they stay in the second
 
 
@@ -77,11 +77,11 @@ def combine_one(
 
 @kernel
 def far_block(
-    vectors: int, coefficients: int, lanes: int, out: int, row: int, many: int, fresh: bool
+    vectors: int, coefficients: int, lanes: int, out: int, row: int, many: int, before: int
 ) -> None:
-    """``many`` rows of one reference, ``row`` floats each: added to, or written where fresh."""
+    """``many`` rows of one reference, ``row`` floats each: added to what came before, if any."""
     pitch, width, zero = row * 4, lanes * 4, splat(np.float32(0))
-    if fresh:
+    if before == 0:
         for at in range(out, out + many * pitch, 64):
             store(at, zero)
     for p in range(0, pitch, 256):
@@ -126,9 +126,9 @@ def far_rows(
     for block in range(start, stop, ROWS):
         for k in range(len(fis)):
             for r in range(len(lanes)):
-                g, fresh = group[reference + r], True
-                for before in group[: reference + r]:
-                    fresh &= before != g
+                g, before = group[reference + r], np.int64(0)
+                for i in range(reference + r):
+                    before += group[i] == g
                 row = (k * fis.shape[1] + g) * fis.shape[2] + block
                 far_block(
                     vectors[r],
@@ -137,5 +137,5 @@ def far_rows(
                     fis.ctypes.data + row * fis.shape[3] * 4,
                     fis.shape[3],
                     min(ROWS, stop - block),
-                    fresh,
+                    before,
                 )
