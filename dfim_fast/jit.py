@@ -18,12 +18,13 @@ import numpy as np
 
 try:
     from numba import njit
+except ImportError:  # a GPU needs no Numba: bench/gpu_check.py runs on machines without it
+    njit = None
+else:  # these are Numba's own affair: where one is missing, say so and do not run uncompiled
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler import Compiler
     from numba.core.sigutils import normalize_signature
     from numba.core.typing import signature as typed
-except ImportError:  # a GPU needs no Numba: bench/gpu_check.py runs on machines without it
-    njit = None
 
 ROOT = Path(__file__).parent
 DEPTH = 2  # dfim_fast/backends/numba_cpu is one folder with all below it

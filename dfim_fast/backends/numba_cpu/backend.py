@@ -84,7 +84,7 @@ class NumbaBackend(Backend):
         main = walk if self.events else _convolve
         if is_ready(main):
             return None
-        return "compiling for this processor: half a minute at first use, kept on disk after"
+        return "compiling for this processor: some 15 seconds at first use, kept on disk after"
 
     def in_threads(
         self, items: list, call: Callable[[Any], Any], threads: int | None = None
