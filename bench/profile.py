@@ -71,8 +71,8 @@ Milliseconds a sequence of one thread, by module of the engine (`python bench/pr
 of `perf` over {SECONDS:g} s, batches of {BATCH}; {processor}). Those below {100 * SHOWN:g}% are put
 together. *pull* is the arithmetic: the loops that add up the entries that reach a row; `lists` and
 `finish` stand inside it. `forward`, `backward`, `pool_back` and `gating` decide what is an entry;
-`basis`, `pour`, `hidden` and matrix products are the far part; *Python and NumPy* is paid once a
-sequence, *fresh memory* for results that are written for the first time.
+`basis`, `far`, `pour` and matrix products are the far part, `arriving` looks it up; *Python and
+NumPy* is paid once a sequence, *fresh memory* for results that are written for the first time.
 """
 
 
