@@ -115,10 +115,15 @@ def encode(
     array = _checked_array(X, length, names)
     codes = np.empty((array.shape[0], array.shape[2]), dtype=np.int8)
     for rows in _blocks(array):
-        # Columns are one-hot or zero, so the distances of the bases from N add up.
-        ones = (array[rows] != 0).view(np.int8)
-        codes[rows] = UNKNOWN - 4 * ones[:, 0] - 3 * ones[:, 1] - 2 * ones[:, 2] - ones[:, 3]
+        codes[rows] = codes_of(array[rows])
     return codes
+
+
+def codes_of(array: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+    """Codes (..., L) of one-hot columns (..., 4, L) that have been checked."""
+    # Columns are one-hot or zero, so the distances of the bases from N add up.
+    a, c, g, t = np.moveaxis((array != 0).view(np.int8), -2, 0)
+    return UNKNOWN - 4 * a - 3 * c - 2 * g - t
 
 
 def from_codes(codes: npt.ArrayLike) -> npt.NDArray[np.float32]:

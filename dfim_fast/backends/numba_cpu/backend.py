@@ -28,7 +28,7 @@ from dfim_fast.jit import is_ready
 from dfim_fast.plan.plan import Plan
 from dfim_fast.plan.planner import FEW, plan_spans
 from dfim_fast.sequence.mutants import Mutants, single_nucleotide, spans
-from dfim_fast.sequence.one_hot import UNKNOWN
+from dfim_fast.sequence.one_hot import codes_of
 
 AHEAD = 2  # sequences under way or ready for each lane: so that lanes seldom wait
 CHUNK = 8  # sequences handed over for each lane
@@ -193,8 +193,7 @@ class NumbaBackend(Backend):
         self, one: np.ndarray, own: np.ndarray | None, into: Into | None, lanes: int
     ) -> SequenceMap:
         """One sequence, while ``lanes`` of them are at work."""
-        codes = np.where(one.any(0), one.argmax(0), UNKNOWN)
-        mutants = single_nucleotide(codes, self.plan.sources)
+        mutants = single_nucleotide(codes_of(one), self.plan.sources)
         if self.events is not None:
             rows = np.ascontiguousarray(one.T, np.float32)
             threads = max(1, self.plan.threads // lanes)

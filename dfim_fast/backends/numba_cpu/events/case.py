@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dfim_fast.backends.numba_cpu.events import fields as f
 from dfim_fast.ops.base import Array
 
 TIMES_INPUT, CENTRED, PROJECTED, OBSERVED = 0, 1, 2, 3  # how importance is read
@@ -85,6 +86,12 @@ class Case(Laid):
     targets: Array
     target_rows: int
     target_width: int
+
+    def face(self, header: Array, r: int) -> None:
+        """Point the header of a thread's memory at reference r."""
+        header[f.REFERENCE] = self.references[r]
+        header[f.REFERENCE_WINNERS] = self.reference_winners[r]
+        header[f.QUOTIENTS] = self.quotients[r]
 
 
 REFERENCES, REFERENCE_WINNERS, QUOTIENTS, BASES, READING, LENGTH, COUNT, GROUPS, HOW = range(9)

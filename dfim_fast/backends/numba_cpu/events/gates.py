@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from dfim_fast.backends.numba_cpu.events.forward import activation_row
 from dfim_fast.backends.numba_cpu.events.multipliers import quotient_at, slope_at
 from dfim_fast.backends.numba_cpu.events.simd import (
     differ,
     first_bit,
     get,
-    greater,
     load,
     load_scalar,
     multiply,
     put,
-    select,
-    splat,
     store,
     store_scalar,
     subtract,
@@ -30,12 +28,8 @@ from dfim_fast.jit import entry
 @entry
 def activated(x: int, pitch: int, many: int, vectors: int, below: int, out: int) -> None:
     """y = x where x > 0, else below * x; ``many`` rows, those of ``out`` are ``vectors`` long."""
-    zero = splat(np.float32(0))
     for m in range(many):
-        at, to = x + m * pitch, out + m * vectors * 64
-        for v in range(0, vectors * 64, 64):
-            y = load(at + v)
-            store(to + v, select(greater(y, zero), y, multiply(y, load(below + v))))
+        activation_row(x + m * pitch, out + m * vectors * 64, below, vectors)
 
 
 @entry

@@ -118,17 +118,17 @@ class Head:
                     else op.forward([np.eye(rows * channels).reshape(-1, rows, channels)])[:, 0]
                 )
                 width = matrix.shape[1]
-                padded = np.zeros((len(matrix), -(-width // 16) * 16), np.float32)
+                padded = np.zeros((len(matrix), whole_vectors(width)), np.float32)
                 padded[:, :width] = matrix
                 weight, kind = builder.put(padded), col.MATRIX
-            lists[read[0]] += [kind, self.add(n, width), weight, -(-width // 16) * 16]
+            lists[read[0]] += [kind, self.add(n, width), weight, whole_vectors(width)]
         for n in sorted(direct):
             rows, channels = self.graph.nodes[n].shape
             lists[n] += [
                 col.SUM,
                 self.add(n, channels),
                 builder.put(np.ones(rows)),
-                -(-channels // 16) * 16,
+                whole_vectors(channels),
             ]
         for n, entries in lists.items():
             builder.table[builder.place[n], col.HEADS] = builder.put_index(
@@ -138,7 +138,7 @@ class Head:
     def add(self, node: int, width: int) -> int:
         """Register an input; returns where it begins."""
         self.entries.append(Entry(node, self.width, width))
-        self.width += -(-width // 16) * 16
+        self.width += whole_vectors(width)
         return self.entries[-1].offset
 
     def forward(self, acts: Acts) -> Acts:

@@ -1,4 +1,4 @@
-"""Heads with hidden layers: far part by matrix products, near part by the walk.
+"""Heads with hidden layers: the far part from a basis, the near part by the walk.
 
 A mutant's gradient at the top of the trunk differs from the original's everywhere, but lies in a
 space of few dimensions (``expand``). The basis goes down the original's trunk once per sequence and
@@ -107,9 +107,7 @@ class Lanes:
         work.header[f.U_VALUES] = self.values.ctypes.data
         work.header[f.U_LANES] = self.lanes
         work.header[[f.U_KNOWN, f.U_SCALE]] = known[0].ctypes.data, known[1].ctypes.data
-        work.header[f.REFERENCE] = self.run.case.references[r]
-        work.header[f.REFERENCE_WINNERS] = self.run.case.reference_winners[r]
-        work.header[f.QUOTIENTS] = self.run.case.quotients[r]
+        self.run.case.face(work.header, r)
         return kept
 
 
@@ -234,9 +232,7 @@ def far(run: Run, lanes: list[Lanes], upstream: Upstream, first: int, last: int)
     vectors, start = np.empty(len(lanes), np.int64), 0
     for i, (share, down) in enumerate(zip(run.case.share[first:last], lanes, strict=True)):
         vectors[i] = room[start:].ctypes.data
-        np.multiply(
-            down.importance.T, -share, out=room[start : start + down.lanes, :length]
-        )
+        np.multiply(down.importance.T, -share, out=room[start : start + down.lanes, :length])
         start += down.lanes
 
     piece = max(1, -(-many // run.threads // ROWS)) * ROWS

@@ -140,7 +140,7 @@ class Builder:
         for i, n in enumerate(self.trunk):
             node, row = graph.nodes[n], self.table[i]
             rows, channels = node.shape
-            pitch = -(-channels // 16) * 16
+            pitch = whole_vectors(channels)
             if (
                 i == 0
                 and n not in self.cut
@@ -157,7 +157,7 @@ class Builder:
             if n in self.cut:
                 row[col.TOP] = top
                 top += rows * pitch
-            base += -(-(rows * pitch + SLACK) // 16) * 16
+            base += whole_vectors(rows * pitch + SLACK)
             flags += rows
             if isinstance(node.op, MaxPool):
                 row[col.WINNER] = winner
@@ -231,7 +231,7 @@ class Builder:
     def put(self, array: np.ndarray) -> int:
         """Append floats to the weight blob at a cache line; returns their offset."""
         flat = np.asarray(array, np.float32).ravel()
-        size = -(-(flat.size + 16) // 16) * 16
+        size = whole_vectors(flat.size + 16)
         padded = np.zeros(size, np.float32)
         padded[: flat.size] = flat
         self.blob.append(padded)
@@ -306,7 +306,7 @@ class Builder:
     def rows_of(self, constant: np.ndarray, node: GraphNode) -> tuple[int, int]:
         """A constant (rows or 1, channels or 1) as padded rows: offset and pitch (0 if shared)."""
         channels = node.shape[1]
-        pitch = -(-channels // 16) * 16
+        pitch = whole_vectors(channels)
         full = np.zeros((constant.shape[0], pitch), np.float32)
         full[:, :channels] = constant
         return self.put(full), pitch if constant.shape[0] > 1 else 0
@@ -343,7 +343,7 @@ class Builder:
             row[col.BASES_BLOCK] = around.shape[1] * 4
             row[col.BASES] = self.put(around) + MARGIN * 4
         # where rows of the bases are shorter than a vector, zeros follow the last tap
-        length = taps * below if below >= 16 else -(-(taps * below + 12) // 16) * 16
+        length = taps * below if below >= 16 else whole_vectors(taps * below + 12)
         back = np.zeros((outs, length), np.float32)
         taken = back[:, : taps * below].reshape(outs, taps, below)
         taken[:, :, :inputs] = dense.transpose(2, 0, 1)

@@ -22,7 +22,7 @@ from dfim_fast.backends.numba_cpu.events.case import (
 )
 from dfim_fast.backends.numba_cpu.events.full import full_backward, full_forward, full_quotients
 from dfim_fast.backends.numba_cpu.events.hidden import hidden_rows
-from dfim_fast.backends.numba_cpu.events.layout import aligned
+from dfim_fast.backends.numba_cpu.events.layout import aligned, whole_vectors
 from dfim_fast.backends.numba_cpu.events.memory import Memory, piece_of
 from dfim_fast.backends.numba_cpu.events.rows import Rows
 from dfim_fast.backends.numba_cpu.events.walk import walk
@@ -132,7 +132,7 @@ class Run:
             (1 / self.sizes[group]).astype(np.float32),
             (self.sizes / self.sizes.sum()).astype(np.float32),
             np.zeros((self.tasks, self.groups, length), np.float32),
-            np.zeros((self.tasks, -(-length // 16) * 16), np.float32),
+            np.zeros((self.tasks, whole_vectors(length)), np.float32),
             self.additive and not len(self.targets),
             self.targets,
             *self.targets.shape,
@@ -156,8 +156,7 @@ class Run:
     def quotients(self, r: int, t: int) -> None:
         """The original's multipliers against reference r."""
         work = self.memory.works[t]
-        work.header[f.REFERENCE] = self.case.references[r]
-        work.header[f.QUOTIENTS] = self.case.quotients[r]
+        self.case.face(work.header, r)
         full_quotients(self.net.address, work.address)
 
     def arrive(self, top: Array, blob: Array, r: int, t: int) -> None:
@@ -165,9 +164,7 @@ class Run:
         work = self.memory.works[t]
         kept = work.header.copy()
         work.header[f.DIFFERENCE] = blob.ctypes.data
-        work.header[f.REFERENCE] = self.case.references[r]
-        work.header[f.REFERENCE_WINNERS] = self.case.reference_winners[r]
-        work.header[f.QUOTIENTS] = self.case.quotients[r]
+        self.case.face(work.header, r)
         work.header[f.PLAIN] = 1
         full_backward(
             self.net.address, top.ctypes.data, work.address, self.program.builder.floats)
@@ -198,7 +195,7 @@ class Run:
         many = len(self.mutated.start)
         piece = piece_of(many, self.threads)
 
-        row, group = -(-len(self.x) // 16) * 16, memory.group
+        row, group = whole_vectors(len(self.x)), memory.group
         self.settle()
 
         def go(first: int, t: int) -> None:

@@ -74,67 +74,35 @@ def bits_of(builder: Any, mask: Any) -> Any:
     return builder.zext(builder.bitcast(mask, _I16), I64)
 
 
-@intrinsic
-def load(_: Any, address: Any) -> Any:
-    """16 floats at an address."""
+def _load_of(numba_type: Any, kind: Any, align: int, text: str) -> Any:
+    def stub(_: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=align)
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], VECTOR.as_pointer()), align=4)
+        return numba_type(types.intp), generate
 
-    return vector(types.intp), generate
-
-
-@intrinsic
-def store(_: Any, address: Any, v: Any) -> Any:
-    """Write 16 floats."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[1], builder.inttoptr(args[0], VECTOR.as_pointer()), align=4)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, vector), generate
+    stub.__doc__ = text
+    return intrinsic(stub)
 
 
-@intrinsic
-def load_scalar(_: Any, address: Any) -> Any:
-    """One float at an address."""
+def _store_of(numba_type: Any, kind: Any, align: int, text: str) -> Any:
+    def stub(_: Any, address: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            builder.store(args[1], builder.inttoptr(args[0], kind.as_pointer()), align=align)
+            return context.get_dummy_value()
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], F32.as_pointer()), align=4)
+        return types.void(types.intp, numba_type), generate
 
-    return types.float32(types.intp), generate
-
-
-@intrinsic
-def store_scalar(_: Any, address: Any, x: Any) -> Any:
-    """Write one float."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[1], builder.inttoptr(args[0], F32.as_pointer()), align=4)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.float32), generate
+    stub.__doc__ = text
+    return intrinsic(stub)
 
 
-@intrinsic
-def load_double(_: Any, address: Any) -> Any:
-    """One double at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], F64.as_pointer()), align=8)
-
-    return types.float64(types.intp), generate
-
-
-@intrinsic
-def store_double(_: Any, address: Any, x: Any) -> Any:
-    """Write one double."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[1], builder.inttoptr(args[0], F64.as_pointer()), align=8)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.float64), generate
+load = _load_of(vector, VECTOR, 4, "16 floats at an address.")
+load_scalar = _load_of(types.float32, F32, 4, "One float at an address.")
+load_double = _load_of(types.float64, F64, 8, "One double at an address.")
+store = _store_of(vector, VECTOR, 4, "Write 16 floats.")
+store_scalar = _store_of(types.float32, F32, 4, "Write one float.")
+store_double = _store_of(types.float64, F64, 8, "Write one double.")
 
 
 @intrinsic

@@ -64,21 +64,19 @@ def loops(table: np.ndarray, index: np.ndarray, rule: int) -> Iterator[tuple[int
             yield from ((gated, min(HALVES, halves - i)) for i in range(0, halves, HALVES))
         if row[col.OP] != col.CONV:
             continue
-        for halves in blocks(index, row[col.FORWARD], 1):
-            yield WRITE, halves
-            if row[col.DILATION] > 1:
-                yield MORE, halves
-            if row[col.CHAIN] & col.UP:
-                yield VALUES, halves
-        if row[col.BACK] == 0:
+        # blocks, the first of them, rows between the taps that one row meets, and in a chain
+        ways = [(row[col.FORWARD], 1, row[col.DILATION], col.UP, VALUES)]
+        if row[col.BACK]:
+            ways.append((row[col.BACK], 3, row[col.FORWARD_STEP], col.DOWN, gated))
+        else:
             yield BASES, ALL_BASES
-            continue
-        for halves in blocks(index, row[col.BACK], 3):
-            yield WRITE, halves
-            if row[col.FORWARD_STEP] > 1:
-                yield MORE, halves
-            if row[col.CHAIN] & col.DOWN:
-                yield gated, halves
+        for place, first, step, chain, finished in ways:
+            for halves in blocks(index, place, first):
+                yield WRITE, halves
+                if step > 1:
+                    yield MORE, halves
+                if row[col.CHAIN] & chain:
+                    yield finished, halves
 
 
 def blocks(index: np.ndarray, place: int, first: int) -> list[int]:
