@@ -58,21 +58,8 @@ def choose_way(work: int) -> None:
 @kernel
 def arriving_at(net: int, work: int, n: int, i: int, c: int) -> Any:
     """One value of u."""
-    row, kind = node(net, n), get(work, f.U_KIND)
-    own = np.float32(0)
-    if kind != LANE:
-        own = load_scalar(
-            get(work, f.U_ROWS) + (get(row, col.BASE) + i * get(row, col.PITCH) + c) * 4)
-    entry = get(row, col.ENTRY) + i * get(row, col.CHANNELS) + c
-    if kind == ROWS_OF_U or get_short(get(work, f.U_KNOWN), entry) == 0:
-        return own
-    at, scale = vector_of(work, entry), load_scalar(get(work, f.U_SCALE) + entry * 4)
-    if kind == LANE:
-        return load_scalar(at + get(work, f.U_LANE) * 4) * scale
-    if kind == FEW:
-        return own + scale * few(
-            at, get(work, f.U_COEFFICIENT), get(work, f.U_LIST), get(work, f.U_COUNT))
-    return own + scale * dot(at, get(work, f.U_COEFFICIENT), get(work, f.U_LANES))
+    lane = c & 15
+    return load_scalar(arriving_row(net, work, n, i, c >> 4, np.int64(1) << lane) + lane * 4)
 
 
 @kernel
